@@ -35,7 +35,7 @@ export function countResults(modules: readonly TestModule[], strayErrorCount: nu
   return { passed, failed, skipped }
 }
 
-export class ClosingLine implements Reporter {
+class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], strayErrors: readonly unknown[]): void {
     const line = closingLine(countResults(modules, strayErrors.length))
     process.once('exit', () => process.stdout.write(`\n${line}\n`))
