@@ -1,0 +1,121 @@
+/**
+ * The shape of what crosses the wire or lies in a log: a typed value on one side, positional arrays of plain values on
+ * the other (no key names travel, nothing depends on shared tables). `unpack` is the one validation of bytes from
+ * outside: it throws `MalformedError` naming the path, and trusts no length, type or key name.
+ *
+ * Decision: hand-rolled combinators instead of a schema library, because they give the compact positional form, the
+ * TypeScript type and the validation in one place, and cost about as much as the array literal itself.
+ *
+ * Evolution: fields are only ever appended, each new one `optional`; a reader ignores surplus fields.
+ */
+import { MalformedError } from './errors.ts'
+
+export interface Shape<T> {
+  /** To arrays, numbers, strings, booleans, null and Uint8Array only. */
+  readonly pack: (value: T) => unknown
+  /** Throws MalformedError. */
+  readonly unpack: (raw: unknown, path?: string) => T
+}
+
+export type ShapeOf<S> = S extends Shape<infer T> ? T : never
+
+/** An integer 0 .. 2^53 - 1. */
+export const uint: Shape<number> = primitive('an unsigned integer', (raw): raw is number => Number.isSafeInteger(raw) && (raw as number) >= 0)
+/** Any safe integer. */
+export const int: Shape<number> = primitive('an integer', (raw): raw is number => Number.isSafeInteger(raw))
+/** Any finite number. */
+export const number: Shape<number> = primitive('a number', (raw): raw is number => typeof raw === 'number' && Number.isFinite(raw))
+export const string: Shape<string> = primitive('a string', (raw): raw is string => typeof raw === 'string')
+export const boolean: Shape<boolean> = primitive('a boolean', (raw): raw is boolean => typeof raw === 'boolean')
+export const bytes: Shape<Uint8Array> = primitive('bytes', (raw): raw is Uint8Array => raw instanceof Uint8Array)
+
+/** What msgpack carries as it is. Not validated further: for results and details that only the caller interprets. */
+export type Plain = null | boolean | number | string | Uint8Array | readonly Plain[] | { readonly [key: string]: Plain }
+export const plain: Shape<Plain> = { pack: value => value, unpack: raw => (raw === undefined ? null : raw) as Plain }
+
+/** One of a fixed set of words, sent as its position. Words are only ever appended. */
+export function oneOf<const Words extends readonly string[]>(...words: Words): Shape<Words[number]> {
+  return {
+    pack: value => words.indexOf(value),
+    unpack: (raw, path) => (typeof raw === 'number' && words[raw]) || malformed(path, `one of ${words.join(', ')}`),
+  }
+}
+
+/** Absent becomes null. */
+export function optional<T>(inner: Shape<T>): Shape<T | undefined> {
+  return {
+    pack: value => (value === undefined ? null : inner.pack(value)),
+    unpack: (raw, path) => (raw === null || raw === undefined ? undefined : inner.unpack(raw, path)),
+  }
+}
+
+export function list<T>(inner: Shape<T>, lengthMax = 1_000_000): Shape<readonly T[]> {
+  return {
+    pack: value => value.map(item => inner.pack(item)),
+    unpack: (raw, path) => {
+      if (!Array.isArray(raw) || raw.length > lengthMax) return malformed(path, `a list of at most ${lengthMax}`)
+      return raw.map((item, at) => inner.unpack(item, `${path ?? ''}[${at}]`))
+    },
+  }
+}
+
+type Fields<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
+
+/** An object as a positional array in the order of the fields. A field whose shape is `optional` is left out when undefined. */
+export function record<T extends object>(fields: Fields<T>): Shape<T> {
+  const names = Object.keys(fields) as (keyof T & string)[]
+  return {
+    pack: value => names.map(name => fields[name].pack(value[name])),
+    unpack: (raw, path) => {
+      if (!Array.isArray(raw)) return malformed(path, 'a record')
+      const out: Partial<T> = {}
+      for (let i = 0; i < names.length; i++) {
+        const name = names[i] as keyof T & string
+        const value = fields[name].unpack(raw[i], path === undefined ? name : `${path}.${name}`)
+        if (value !== undefined) out[name] = value
+      }
+      return out as T
+    },
+  }
+}
+
+/**
+ * A discriminated union on `kind`: `[code, fields...]`. Codes are stable for ever.
+ * `variants<Message>({ append: [1, record<Append>({...})] })`; the record must not list `kind` itself.
+ */
+export function variants<U extends { readonly kind: string }>(cases: {
+  readonly [K in U['kind']]: readonly [code: number, shape: Shape<Omit<Extract<U, { readonly kind: K }>, 'kind'>>]
+}): Shape<U> {
+  const byCode = new Map<number, readonly [string, Shape<object>]>()
+  const byKind = cases as unknown as Readonly<Record<string, readonly [number, Shape<object>]>>
+  for (const kind of Object.keys(byKind)) {
+    const [code, shape] = byKind[kind] as readonly [number, Shape<object>]
+    byCode.set(code, [kind, shape])
+  }
+  return {
+    pack: value => {
+      const [code, shape] = byKind[value.kind] as readonly [number, Shape<object>]
+      return [code, shape.pack(value)]
+    },
+    unpack: (raw, path) => {
+      const found = Array.isArray(raw) && raw.length === 2 ? byCode.get(raw[0] as number) : undefined
+      if (found === undefined) return malformed(path, 'a known kind')
+      return { kind: found[0], ...found[1].unpack((raw as unknown[])[1], path === undefined ? found[0] : `${path}.${found[0]}`) } as unknown as U
+    },
+  }
+}
+
+/** Built at first use, for shapes that refer to one another. */
+export function lazy<T>(make: () => Shape<T>): Shape<T> {
+  let made: Shape<T> | undefined
+  const shape = (): Shape<T> => (made ??= make())
+  return { pack: value => shape().pack(value), unpack: (raw, path) => shape().unpack(raw, path) }
+}
+
+function primitive<T>(what: string, is: (raw: unknown) => raw is T): Shape<T> {
+  return { pack: value => value, unpack: (raw, path) => (is(raw) ? raw : malformed(path, what)) }
+}
+
+function malformed(path: string | undefined, wanted: string): never {
+  throw new MalformedError(`${path ?? 'message'}: expected ${wanted}`)
+}
