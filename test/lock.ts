@@ -20,7 +20,19 @@ interface Entry {
 
 const path = join(import.meta.dirname, '..', 'package-lock.json')
 const lock = JSON.parse(readFileSync(path, 'utf8')) as { packages: Record<string, Entry> }
-const systems = ['aix', 'android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'wasi', 'win32']
+const systems = [
+  'aix',
+  'android',
+  'darwin',
+  'freebsd',
+  'linux',
+  'netbsd',
+  'openbsd',
+  'openharmony',
+  'sunos',
+  'wasi',
+  'win32',
+]
 const processors = ['arm64', 'arm', 'ia32', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'wasm32', 'x64']
 
 const missing = Object.values(lock.packages).flatMap(parent =>
@@ -29,7 +41,9 @@ const missing = Object.values(lock.packages).flatMap(parent =>
     .map(([name, version]) => [`node_modules/${name}`, placeholder(name, version, parent.dev)] as const),
 )
 const { '': root = {}, ...installed } = lock.packages
-const sorted = Object.entries({ ...installed, ...Object.fromEntries(missing) }).toSorted(([a], [b]) => a.localeCompare(b, 'en'))
+const sorted = Object.entries({ ...installed, ...Object.fromEntries(missing) }).toSorted(([a], [b]) =>
+  a.localeCompare(b, 'en'),
+)
 lock.packages = { '': root, ...Object.fromEntries(sorted) }
 writeFileSync(path, `${JSON.stringify(lock, undefined, 2)}\n`)
 console.log(`${missing.length} packages of other platforms added`)
