@@ -35,7 +35,7 @@ run('install', project, 'npm', 'install', '--omit=dev', '--ignore-scripts', '--n
 measure(join(project, 'node_modules'))
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-expectText('skein --version', run('skein --version', project, 'npx', '--no', 'skein', '--version'), version)
+expectText('skein --version', run('skein --version', project, 'npx', '--no', '--', 'skein', '--version'), version)
 const names = `console.log(Object.keys(skein).toSorted().join() || 'nothing')`
 const imported = run('import', project, 'node', '--input-type=module', '-e', `import * as skein from 'skein'; ${names}`)
 expectText('require', run('require', project, 'node', '-e', `const skein = require('skein'); ${names}`), imported)
