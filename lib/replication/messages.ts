@@ -1,5 +1,5 @@
 /** What replication says between members. */
-import type { MemberId, PartitionId } from '../base/ids.ts'
+import type { PartitionId } from '../base/ids.ts'
 import { boolean, list, plain, record, string, uint, variants, type Plain, type Shape } from '../base/shape.ts'
 import { commandShape, logEntryShape, outcomeShape, type Command, type LogEntry, type Operation, type Outcome, type Query, type TransactionId } from './command.ts'
 
@@ -64,15 +64,3 @@ export function replicationMessageShape(operation: Shape<Operation>, query: Shap
     finished: [11, record({ transaction, participant: uint })],
   })
 }
-
-/** What an owner asks of the consensus leader; repeated until the partition's epoch has passed. */
-export type PlacementRequest =
-  /** The learner holds everything and the owner already waits for it. */
-  | { readonly kind: 'promote'; readonly partition: PartitionId; readonly epoch: number; readonly learner: MemberId }
-  /** The backup does not acknowledge. It stays required until the removal is committed. */
-  | { readonly kind: 'remove'; readonly partition: PartitionId; readonly epoch: number; readonly backup: MemberId }
-
-export const placementRequestShape: Shape<PlacementRequest> = variants<PlacementRequest>({
-  promote: [1, record({ partition: uint, epoch: uint, learner: string })],
-  remove: [2, record({ partition: uint, epoch: uint, backup: string })],
-})

@@ -1,0 +1,28 @@
+/** What members and the consensus leader say about leases, joining and leaving. All on the control lane. */
+import type { MemberId } from '../base/ids.ts'
+import { boolean, record, string, uint, variants, type Shape } from '../base/shape.ts'
+import { memberEntryShape, type MemberEntry } from '../consensus/cluster-state.ts'
+import { placementRequestShape, type PlacementRequest } from './requests.ts'
+
+export type PlacementMessage =
+  /** Member -> leader, every `renewIntervalMs`: grant me node and session lease, counted from when I sent this. */
+  | { readonly kind: 'renew'; readonly sequence: number }
+  /** Leader -> member. Good only once the member has applied consensus up to `stateIndex`. */
+  | { readonly kind: 'granted'; readonly sequence: number; readonly stateIndex: number; readonly session: number }
+  /** Leader -> member: no such member any more; start over under a fresh id. */
+  | { readonly kind: 'expelled'; readonly sequence: number }
+  /** Newcomer -> any member, passed on to the leader once. */
+  | { readonly kind: 'join'; readonly entry: MemberEntry; readonly isForwarded: boolean }
+  /** Owner -> leader. */
+  | { readonly kind: 'asking'; readonly request: PlacementRequest }
+  /** Member -> leader: take everything from me, I go. */
+  | { readonly kind: 'leaving'; readonly member: MemberId }
+
+export const placementMessageShape: Shape<PlacementMessage> = variants<PlacementMessage>({
+  renew: [1, record({ sequence: uint })],
+  granted: [2, record({ sequence: uint, stateIndex: uint, session: uint })],
+  expelled: [3, record({ sequence: uint })],
+  join: [4, record({ entry: memberEntryShape, isForwarded: boolean })],
+  asking: [5, record({ request: placementRequestShape })],
+  leaving: [6, record({ member: string })],
+})

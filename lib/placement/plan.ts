@@ -1,0 +1,231 @@
+/**
+ * The partition table's next steps, as pure functions of the agreed state: failover, re-replication, balance. Each
+ * returns changes conditional on the epoch they were computed from; a plan that comes too late does nothing.
+ *
+ * Balanced within one owner and one copy per member with minimal movement: a step is taken only if it strictly reduces
+ * the spread, so plans end. A move is: learner, then backup at the owner's request, then the roles swap, then the surplus
+ * copy goes. The former owner stays backup in the swap: the new one cannot serve before the former one has heard of it.
+ */
+import type { MemberId } from '../base/ids.ts'
+import type { ClusterState, MemberEntry, PartitionChange, PartitionEntry } from '../consensus/cluster-state.ts'
+
+/** How many extra learners balance may have under way at once, cluster-wide. More: faster balance, more transfer load. */
+export const movesMax = 48
+/** At most this many changes in one plan of balance; failover is never cut. */
+export const changesMax = 128
+
+type Draft = Pick<PartitionChange, 'owner' | 'backups' | 'learners'> & { readonly lost?: boolean }
+
+/** The change of `entry` to `draft`. */
+export function changeOf(partition: number, entry: PartitionEntry, draft: Partial<Draft>): PartitionChange {
+  return {
+    partition,
+    fromEpoch: entry.epoch,
+    owner: 'owner' in draft ? draft.owner : entry.owner,
+    backups: draft.backups ?? entry.backups,
+    learners: draft.learners ?? entry.learners,
+    lost: draft.lost ?? false,
+  }
+}
+
+/**
+ * What must move because members fell silent (kept as learners) or are gone (kept as nothing). A partition whose only
+ * copy is silent waits (P9); one whose every copy is gone begins empty at another member (P8, `lost`).
+ */
+export function planFailover(state: ClusterState, isSilent: (member: MemberId) => boolean, isGone: (member: MemberId) => boolean): PartitionChange[] {
+  const owned = ownedCounts(state)
+  const changes: PartitionChange[] = []
+  const reachable = [...state.members.values()].filter(entry => entry.holdsData && entry.state === 'live' && !isSilent(entry.member) && !isGone(entry.member))
+  state.partitions.forEach((entry, partition) => {
+    const draft = failOver(entry, isSilent, isGone, owned, reachable)
+    if (draft === undefined) return
+    if (draft.owner !== undefined && draft.owner !== entry.owner) owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
+    changes.push(changeOf(partition, entry, draft))
+  })
+  return changes
+}
+
+function failOver(
+  entry: PartitionEntry,
+  isSilent: (member: MemberId) => boolean,
+  isGone: (member: MemberId) => boolean,
+  owned: ReadonlyMap<MemberId, number>,
+  reachable: readonly MemberEntry[],
+): Draft | undefined {
+  const isAway = (member: MemberId): boolean => isSilent(member) || isGone(member)
+  const awayBackups = entry.backups.filter(isAway)
+  const isOwnerAway = entry.owner === undefined || isAway(entry.owner)
+  if (!isOwnerAway && awayBackups.length === 0 && !entry.learners.some(isGone)) return undefined
+  const learners = entry.learners.filter(member => !isGone(member))
+  const demoted = (members: readonly MemberId[]): MemberId[] => members.filter(member => !isGone(member) && !learners.includes(member))
+  if (!isOwnerAway) return { owner: entry.owner, backups: entry.backups.filter(member => !isAway(member)), learners: [...learners, ...demoted(awayBackups)] }
+
+  const liveBackups = entry.backups.filter(member => !isAway(member))
+  const heir = fewest(liveBackups, owned)
+  const oldOwner = entry.owner === undefined ? [] : [entry.owner]
+  if (heir !== undefined) {
+    return { owner: heir, backups: liveBackups.filter(member => member !== heir), learners: [...learners, ...demoted([...oldOwner, ...awayBackups])] }
+  }
+  const isOwnerGone = entry.owner === undefined || isGone(entry.owner)
+  const sleepingBackups = entry.backups.filter(member => !isGone(member))
+  if (!isOwnerGone) return sleepingBackups.length === entry.backups.length && learners.length === entry.learners.length ? undefined : { owner: entry.owner, backups: sleepingBackups, learners }
+  const sleeper = sleepingBackups[0]
+  if (sleeper !== undefined) return { owner: sleeper, backups: sleepingBackups.slice(1), learners }
+  const founder = fewest(reachable.map(member => member.member), owned)
+  if (founder === undefined) return undefined
+  return { owner: founder, backups: [], learners: learners.filter(member => member !== founder), lost: true }
+}
+
+/** Re-replication, hand-over of leaving members, surplus and balance. `mayOwn`: members that do not flap. */
+export function planBalance(state: ClusterState, mayReceive: (member: MemberId) => boolean, mayOwn: (member: MemberId) => boolean): PartitionChange[] {
+  const usable = [...state.members.values()].filter(entry => entry.holdsData && entry.state === 'live').map(entry => entry.member)
+  if (usable.length === 0) return []
+  const table = new Balance(state, new Set(usable), mayReceive, mayOwn)
+  const changes: PartitionChange[] = []
+  const moved = new Set<number>()
+  for (let partition = 0; partition < state.partitions.length && changes.length < changesMax; partition++) {
+    const entry = state.partitions[partition] as PartitionEntry
+    const draft = table.mend(entry)
+    if (draft === undefined) continue
+    moved.add(partition)
+    changes.push(changeOf(partition, entry, draft))
+  }
+  for (let partition = 0; partition < state.partitions.length && changes.length < changesMax && table.pending < movesMax; partition++) {
+    if (moved.has(partition)) continue
+    const entry = state.partitions[partition] as PartitionEntry
+    const learner = table.extra(entry)
+    if (learner !== undefined) changes.push(changeOf(partition, entry, { learners: [...entry.learners, learner] }))
+  }
+  return changes
+}
+
+/** Counts that follow each draft as it is made, so that one plan does not overshoot. */
+class Balance {
+  readonly #state: ClusterState
+  readonly #usable: ReadonlySet<MemberId>
+  readonly #mayReceive: (member: MemberId) => boolean
+  readonly #mayOwn: (member: MemberId) => boolean
+  readonly #copiesWanted: number
+  readonly #owned: Map<MemberId, number>
+  readonly #copies = new Map<MemberId, number>()
+  /** Usable learners under way. */
+  pending = 0
+
+  constructor(state: ClusterState, usable: ReadonlySet<MemberId>, mayReceive: (member: MemberId) => boolean, mayOwn: (member: MemberId) => boolean) {
+    this.#state = state
+    this.#usable = usable
+    this.#mayReceive = mayReceive
+    this.#mayOwn = mayOwn
+    this.#copiesWanted = Math.min(state.settings.copies, usable.size)
+    this.#owned = ownedCounts(state)
+    for (const member of usable) this.#copies.set(member, 0)
+    for (const entry of state.partitions) {
+      for (const member of copiesOf(entry)) this.#count(member, 1)
+      for (const member of entry.learners) {
+        this.#count(member, 1)
+        if (usable.has(member)) this.pending++
+      }
+    }
+  }
+
+  /** The most urgent step for one partition, if any. */
+  mend(entry: PartitionEntry): Draft | undefined {
+    const { owner } = entry
+    if (owner === undefined || this.#state.members.get(owner)?.state === 'silent') return undefined
+    return this.#swap(entry, owner) ?? this.#trim(entry, owner) ?? this.#copy(entry, owner) ?? this.#dropIdleLearner(entry, owner)
+  }
+
+  /** A learner that would level owners or copies: each helps only if it reduces the spread by one at both ends. */
+  extra(entry: PartitionEntry): MemberId | undefined {
+    const { owner } = entry
+    if (owner === undefined || entry.learners.some(member => this.#usable.has(member))) return undefined
+    const copies = copiesOf(entry)
+    if (copies.length > this.#copiesWanted) return undefined
+    const others = [...this.#usable].filter(member => !copies.includes(member) && !entry.learners.includes(member) && this.#mayReceive(member))
+    const heir = fewest(others.filter(this.#mayOwn), this.#owned)
+    const byOwner = heir !== undefined && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) >= 2 ? heir : undefined
+    const emptiest = fewest(others, this.#copies)
+    const fullest = Math.max(...copies.map(member => this.#copies.get(member) ?? 0))
+    const byCopies = emptiest !== undefined && fullest - (this.#copies.get(emptiest) ?? 0) >= 2 ? emptiest : undefined
+    const learner = byOwner ?? byCopies
+    if (learner === undefined) return undefined
+    if (byOwner !== undefined) this.#hand(owner, byOwner)
+    this.#count(learner, 1)
+    this.#count(most(copies, this.#copies) ?? owner, -1)
+    this.pending++
+    return learner
+  }
+
+  #swap(entry: PartitionEntry, owner: MemberId): Draft | undefined {
+    const heir = fewest(entry.backups.filter(member => this.#usable.has(member) && this.#mayOwn(member)), this.#owned)
+    if (heir === undefined) return undefined
+    const mustGo = !this.#usable.has(owner)
+    if (!mustGo && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) < 2) return undefined
+    this.#hand(owner, heir)
+    return { owner: heir, backups: [owner, ...entry.backups.filter(member => member !== heir)], learners: entry.learners }
+  }
+
+  #trim(entry: PartitionEntry, owner: MemberId): Draft | undefined {
+    const good = copiesOf(entry).filter(member => this.#usable.has(member)).length
+    const leaving = entry.backups.find(member => !this.#usable.has(member))
+    const surplus = leaving !== undefined && good >= this.#copiesWanted ? leaving : good > this.#copiesWanted ? most(entry.backups, this.#copies) : undefined
+    if (surplus === undefined || surplus === owner) return undefined
+    this.#count(surplus, -1)
+    return { owner, backups: entry.backups.filter(member => member !== surplus), learners: entry.learners }
+  }
+
+  #copy(entry: PartitionEntry, owner: MemberId): Draft | undefined {
+    const good = copiesOf(entry).filter(member => this.#usable.has(member))
+    const learning = entry.learners.filter(member => this.#usable.has(member))
+    if (good.length + learning.length >= this.#copiesWanted) return undefined
+    const others = [...this.#usable].filter(member => !good.includes(member) && !learning.includes(member) && this.#mayReceive(member))
+    const zones = new Set(good.map(member => this.#state.members.get(member)?.zone))
+    const apart = others.filter(member => !zones.has(this.#state.members.get(member)?.zone))
+    const learner = fewest(apart.length > 0 ? apart : others, this.#copies)
+    if (learner === undefined) return undefined
+    this.#count(learner, 1)
+    this.pending++
+    return { owner, backups: entry.backups, learners: [...entry.learners, learner] }
+  }
+
+  /** A member that left or sleeps is a learner only as long as its copy may be wanted again. */
+  #dropIdleLearner(entry: PartitionEntry, owner: MemberId): Draft | undefined {
+    const idle = entry.learners.find(member => this.#state.members.get(member)?.state !== 'silent' && !this.#usable.has(member))
+    if (idle === undefined) return undefined
+    return { owner, backups: entry.backups, learners: entry.learners.filter(member => member !== idle) }
+  }
+
+  #hand(from: MemberId, to: MemberId): void {
+    this.#owned.set(from, (this.#owned.get(from) ?? 0) - 1)
+    this.#owned.set(to, (this.#owned.get(to) ?? 0) + 1)
+  }
+
+  #count(member: MemberId, by: number): void {
+    this.#copies.set(member, (this.#copies.get(member) ?? 0) + by)
+  }
+}
+
+/** Owner and backups. */
+export function copiesOf(entry: PartitionEntry): readonly MemberId[] {
+  return entry.owner === undefined ? entry.backups : [entry.owner, ...entry.backups]
+}
+
+function ownedCounts(state: ClusterState): Map<MemberId, number> {
+  const counts = new Map<MemberId, number>()
+  for (const { owner } of state.partitions) if (owner !== undefined) counts.set(owner, (counts.get(owner) ?? 0) + 1)
+  return counts
+}
+
+/** The first of those with the smallest count. */
+function fewest(members: readonly MemberId[], counts: ReadonlyMap<MemberId, number>): MemberId | undefined {
+  let best: MemberId | undefined
+  for (const member of members) if (best === undefined || (counts.get(member) ?? 0) < (counts.get(best) ?? 0)) best = member
+  return best
+}
+
+/** The last of those with the largest count. */
+function most(members: readonly MemberId[], counts: ReadonlyMap<MemberId, number>): MemberId | undefined {
+  let best: MemberId | undefined
+  for (const member of members) if (best === undefined || (counts.get(member) ?? 0) >= (counts.get(best) ?? 0)) best = member
+  return best
+}
