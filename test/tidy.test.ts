@@ -55,8 +55,8 @@ const planted: Record<string, { readonly bad: Record<string, string>; readonly g
     },
   },
   'lib takes time and randomness from its ports': {
-    bad: { 'lib/grid/a.ts': 'const now = Date.now()' },
-    good: { 'lib/peer/clock.ts': 'const now = Date.now()' },
+    bad: { 'lib/grid/a.ts': 'const now = Date.now()', 'lib/flow/b.ts': 'const now = new Date()' },
+    good: { 'lib/peer/clock.ts': 'const now = Date.now()', 'lib/grid/a.ts': 'const at = new Date(wallMs)' },
   },
   'the simulator has no clock and no randomness but its own': {
     bad: { 'sim/world.ts': 'const x = Math.random()' },

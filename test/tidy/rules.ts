@@ -58,7 +58,7 @@ const wordsToAvoid = new Set([
 const impure =
   /\b(?:Date|Math\.random|performance|crypto|process|console|Promise|async|await|setTimeout|setInterval|setImmediate|queueMicrotask|structuredClone|fetch|Buffer|WeakRef|FinalizationRegistry|Intl)\b(?!\s*\??:)/g
 /** What the rest of lib takes from its ports. */
-const ambient = /\b(?:Date\.now|Math\.random|performance\.now)\b/g
+const ambient = /\b(?:Date\.now\b|Math\.random\b|performance\.now\b|new Date\(\s*\))/g
 /** Names of one person's machine, or of a place packages come from. */
 const machine =
   /(?:^|[\s'"`(=:])(?:\/(?:home|root|Users|work)\/\w|[A-Z]:\\Users\\)|\bregistry\.npmjs\.org\b|\blocalhost:4873\b/
