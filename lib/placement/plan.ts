@@ -76,11 +76,22 @@ function failOver(
   return { owner: founder, backups: [], learners: learners.filter(member => member !== founder), lost: true }
 }
 
-/** Re-replication, hand-over of leaving members, surplus and balance. `mayOwn`: members that do not flap. */
-export function planBalance(state: ClusterState, mayReceive: (member: MemberId) => boolean, mayOwn: (member: MemberId) => boolean): PartitionChange[] {
+export interface BalanceRules {
+  /** Members that may be given new copies now. */
+  readonly mayReceive: (member: MemberId) => boolean
+  /** Members that do not flap. */
+  readonly mayOwn: (member: MemberId) => boolean
+  /** Replace missing copies; false while a silent member may yet come back with its own. */
+  readonly mayCopy: boolean
+  /** Level owners and copies by extra learners. */
+  readonly mayMove: boolean
+}
+
+/** Re-replication, hand-over of leaving members, surplus and balance. */
+export function planBalance(state: ClusterState, rules: BalanceRules): PartitionChange[] {
   const usable = [...state.members.values()].filter(entry => entry.holdsData && entry.state === 'live').map(entry => entry.member)
   if (usable.length === 0) return []
-  const table = new Balance(state, new Set(usable), mayReceive, mayOwn)
+  const table = new Balance(state, new Set(usable), rules)
   const changes: PartitionChange[] = []
   const moved = new Set<number>()
   for (let partition = 0; partition < state.partitions.length && changes.length < changesMax; partition++) {
@@ -90,6 +101,7 @@ export function planBalance(state: ClusterState, mayReceive: (member: MemberId) 
     moved.add(partition)
     changes.push(changeOf(partition, entry, draft))
   }
+  if (!rules.mayMove) return changes
   for (let partition = 0; partition < state.partitions.length && changes.length < changesMax && table.pending < movesMax; partition++) {
     if (moved.has(partition)) continue
     const entry = state.partitions[partition] as PartitionEntry
@@ -103,19 +115,17 @@ export function planBalance(state: ClusterState, mayReceive: (member: MemberId) 
 class Balance {
   readonly #state: ClusterState
   readonly #usable: ReadonlySet<MemberId>
-  readonly #mayReceive: (member: MemberId) => boolean
-  readonly #mayOwn: (member: MemberId) => boolean
+  readonly #rules: BalanceRules
   readonly #copiesWanted: number
   readonly #owned: Map<MemberId, number>
   readonly #copies = new Map<MemberId, number>()
   /** Usable learners under way. */
   pending = 0
 
-  constructor(state: ClusterState, usable: ReadonlySet<MemberId>, mayReceive: (member: MemberId) => boolean, mayOwn: (member: MemberId) => boolean) {
+  constructor(state: ClusterState, usable: ReadonlySet<MemberId>, rules: BalanceRules) {
     this.#state = state
     this.#usable = usable
-    this.#mayReceive = mayReceive
-    this.#mayOwn = mayOwn
+    this.#rules = rules
     this.#copiesWanted = Math.min(state.settings.copies, usable.size)
     this.#owned = ownedCounts(state)
     for (const member of usable) this.#copies.set(member, 0)
@@ -141,23 +151,25 @@ class Balance {
     if (owner === undefined || entry.learners.some(member => this.#usable.has(member))) return undefined
     const copies = copiesOf(entry)
     if (copies.length > this.#copiesWanted) return undefined
-    const others = [...this.#usable].filter(member => !copies.includes(member) && !entry.learners.includes(member) && this.#mayReceive(member))
-    const heir = fewest(others.filter(this.#mayOwn), this.#owned)
+    const others = [...this.#usable].filter(member => !copies.includes(member) && !entry.learners.includes(member) && this.#rules.mayReceive(member))
+    const heir = fewest(others.filter(this.#rules.mayOwn), this.#owned)
     const byOwner = heir !== undefined && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) >= 2 ? heir : undefined
     const emptiest = fewest(others, this.#copies)
-    const fullest = Math.max(...copies.map(member => this.#copies.get(member) ?? 0))
-    const byCopies = emptiest !== undefined && fullest - (this.#copies.get(emptiest) ?? 0) >= 2 ? emptiest : undefined
+    // Backups alone: the surplus that goes afterwards is a backup, so only then does the spread shrink and the plan end.
+    const fullest = most(entry.backups, this.#copies)
+    const spread = emptiest === undefined || fullest === undefined ? 0 : (this.#copies.get(fullest) ?? 0) - (this.#copies.get(emptiest) ?? 0)
+    const byCopies = spread >= 2 ? emptiest : undefined
     const learner = byOwner ?? byCopies
     if (learner === undefined) return undefined
     if (byOwner !== undefined) this.#hand(owner, byOwner)
     this.#count(learner, 1)
-    this.#count(most(copies, this.#copies) ?? owner, -1)
+    this.#count(fullest ?? owner, -1)
     this.pending++
     return learner
   }
 
   #swap(entry: PartitionEntry, owner: MemberId): Draft | undefined {
-    const heir = fewest(entry.backups.filter(member => this.#usable.has(member) && this.#mayOwn(member)), this.#owned)
+    const heir = fewest(entry.backups.filter(member => this.#usable.has(member) && this.#rules.mayOwn(member)), this.#owned)
     if (heir === undefined) return undefined
     const mustGo = !this.#usable.has(owner)
     if (!mustGo && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) < 2) return undefined
@@ -177,8 +189,8 @@ class Balance {
   #copy(entry: PartitionEntry, owner: MemberId): Draft | undefined {
     const good = copiesOf(entry).filter(member => this.#usable.has(member))
     const learning = entry.learners.filter(member => this.#usable.has(member))
-    if (good.length + learning.length >= this.#copiesWanted) return undefined
-    const others = [...this.#usable].filter(member => !good.includes(member) && !learning.includes(member) && this.#mayReceive(member))
+    if (!this.#rules.mayCopy || good.length + learning.length >= this.#copiesWanted) return undefined
+    const others = [...this.#usable].filter(member => !good.includes(member) && !learning.includes(member) && this.#rules.mayReceive(member))
     const zones = new Set(good.map(member => this.#state.members.get(member)?.zone))
     const apart = others.filter(member => !zones.has(this.#state.members.get(member)?.zone))
     const learner = fewest(apart.length > 0 ? apart : others, this.#copies)

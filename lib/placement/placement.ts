@@ -1,0 +1,274 @@
+/**
+ * Who owns what, on both sides: every member renews its lease and says what it may own; the consensus leader grants
+ * leases and proposes the table's next changes. Needs nothing but the clock rates to be bounded (DESIGN, node lease).
+ *
+ * Decision: the leader has one proposal in flight at a time, because a plan is computed from the applied state and a
+ * second one over the same state would mostly be stale; a proposal may carry any number of independent changes.
+ * A grant names the state index it was made under, because a sleeper that wakes with an old table would otherwise own,
+ * under a fresh lease, what was given away while it slept.
+ */
+import type { Instant } from '../base/instant.ts'
+import type { MemberId } from '../base/ids.ts'
+import { sessionId, type SessionId } from '../base/ids.ts'
+import type { Emit, Machine, Send, Tick } from '../base/machine.ts'
+import { emptyClusterState, type ClusterCommand, type ClusterState, type MemberEntry } from '../consensus/cluster-state.ts'
+import { HeldLease, leaseDefaults, type LeaseOptions } from './lease.ts'
+import { LeaderPlan, type LeaderView, type Proposal } from './leader-plan.ts'
+import type { PlacementMessage } from './messages.ts'
+import type { PlacementRequest } from './requests.ts'
+import { safetyOf, type Safety } from './safety.ts'
+
+export type PlacementInput =
+  | Tick
+  | { readonly kind: 'received'; readonly from: MemberId; readonly message: PlacementMessage }
+  | { readonly kind: 'role'; readonly isLeader: boolean; readonly leader: MemberId | undefined; readonly term: number; readonly oldLeaseAgeMs: number | undefined }
+  | { readonly kind: 'applied'; readonly state: ClusterState; readonly index: number }
+  | { readonly kind: 'confirmed'; readonly id: number; readonly isConfirmed: boolean }
+  | { readonly kind: 'proposed'; readonly id: number; readonly isCommitted: boolean }
+  /** Membership's word; `gone` covers what left. */
+  | { readonly kind: 'member'; readonly member: MemberId; readonly status: 'alive' | 'suspect' | 'silent' | 'gone' }
+  | { readonly kind: 'ask'; readonly request: PlacementRequest }
+  /** This process wants to be admitted; repeated to `via` and whoever leads until it is. */
+  | { readonly kind: 'join'; readonly entry: MemberEntry; readonly via: MemberId }
+  | { readonly kind: 'leave' }
+
+export type PlacementEffect =
+  | Send<PlacementMessage>
+  | { readonly kind: 'propose'; readonly id: number; readonly command: ClusterCommand | undefined; readonly voters: readonly MemberId[] | undefined; readonly members: readonly MemberId[] }
+  | { readonly kind: 'confirm'; readonly id: number }
+  /** Hand leadership to another voter. */
+  | { readonly kind: 'resign' }
+  /** This member may own until then; -Infinity: nothing. */
+  | { readonly kind: 'lease'; readonly untilMonotonicMs: number }
+  | { readonly kind: 'session'; readonly session: SessionId | undefined; readonly untilMonotonicMs: number }
+  /** The cluster no longer knows this member: stop, and start over under a fresh id (or be done, if leaving). */
+  | { readonly kind: 'expelled' }
+  | { readonly kind: 'safety'; readonly safety: Safety }
+  | Emit
+
+export interface PlacementOptions extends LeaseOptions {
+  /** How often a newcomer repeats its request to be admitted, and an owner's request is repeated. */
+  readonly repeatIntervalMs: number
+}
+
+export const placementDefaults: PlacementOptions = { ...leaseDefaults, repeatIntervalMs: 250 }
+
+/** Requests kept for repetition; one more drops the oldest (its owner asks again). */
+const requestsMax = 8_192
+
+export class Placement implements Machine<PlacementInput, PlacementEffect> {
+  readonly #member: MemberId
+  readonly #options: PlacementOptions
+  readonly #lease: HeldLease
+  readonly #plan: LeaderPlan
+  readonly #view: LeaderView
+  #state: ClusterState = emptyClusterState
+  #index = 0
+  #leader: MemberId | undefined
+  #isLeader = false
+  #join: { readonly entry: MemberEntry; readonly via: MemberId } | undefined
+  #isLeaving = false
+  #renewAtMs: number | undefined
+  #repeatAtMs: number | undefined
+  readonly #requests = new Map<string, PlacementRequest>()
+  #leaseUntilMs = -Infinity
+  #sessionUntilMs = -Infinity
+  #session: SessionId | undefined
+  #safety: Safety | undefined
+
+  constructor({ member, view, options = placementDefaults }: { readonly member: MemberId; readonly view: LeaderView; readonly options?: PlacementOptions }) {
+    this.#member = member
+    this.#options = options
+    this.#view = view
+    this.#lease = new HeldLease(options)
+    this.#plan = new LeaderPlan(member, options, view)
+  }
+
+  /** What this member may own until then, in its monotonic ms. */
+  get leaseUntilMs(): number {
+    return this.#leaseUntilMs
+  }
+
+  get safety(): Safety | undefined {
+    return this.#safety
+  }
+
+  deadline(): number | undefined {
+    const times = [this.#renewAtMs, this.#repeatAtMs, this.#plan.deadline()].filter(time => time !== undefined)
+    return times.length === 0 ? undefined : Math.min(...times)
+  }
+
+  step(now: Instant, input: PlacementInput): readonly PlacementEffect[] {
+    const effects: PlacementEffect[] = []
+    if (this.#lease.watchWall(now)) effects.push(warn('placement.wall-clock-leapt', { member: this.#member }))
+    this.#fold(now, input, effects)
+    this.#announce(now, effects)
+    return effects
+  }
+
+  #fold(now: Instant, input: PlacementInput, effects: PlacementEffect[]): void {
+    switch (input.kind) {
+      case 'tick':
+        return this.#tick(now, effects)
+      case 'received':
+        return this.#receive(now, input.from, input.message, effects)
+      case 'role':
+        return this.#changeRole(now, input)
+      case 'applied':
+        return this.#apply(now, input.state, input.index)
+      case 'confirmed':
+        for (const { to, message } of this.#plan.confirmed(now.monotonicMs, input.id, input.isConfirmed)) this.#deliver(now, to, message, effects)
+        return
+      case 'proposed':
+        return this.#plan.proposed(now.monotonicMs, input.id)
+      case 'member':
+        return this.#plan.membership(now.monotonicMs, input.member, input.status)
+      case 'ask':
+        return this.#ask(now, input.request, effects)
+      case 'join':
+        this.#join = { entry: input.entry, via: input.via }
+        this.#repeatAtMs = now.monotonicMs
+        return
+      case 'leave':
+        this.#isLeaving = true
+        this.#repeatAtMs = now.monotonicMs
+        return
+    }
+  }
+
+  #tick(now: Instant, effects: PlacementEffect[]): void {
+    if (this.#renewAtMs !== undefined && this.#renewAtMs <= now.monotonicMs) this.#renew(now, effects)
+    if (this.#repeatAtMs !== undefined && this.#repeatAtMs <= now.monotonicMs) this.#repeat(now, effects)
+    const step = this.#plan.tick(now.monotonicMs)
+    for (const event of step.events) effects.push(event)
+    if (step.confirm !== undefined) effects.push({ kind: 'confirm', id: step.confirm })
+    if (step.proposal !== undefined) effects.push(proposalEffect(step.proposal))
+    if (step.isResigning) effects.push({ kind: 'resign' })
+  }
+
+  #receive(now: Instant, from: MemberId, message: PlacementMessage, effects: PlacementEffect[]): void {
+    switch (message.kind) {
+      case 'renew':
+        return this.#plan.renew(now.monotonicMs, from, message.sequence)
+      case 'granted':
+        return this.#lease.grant(message.sequence, message.stateIndex, message.session)
+      case 'expelled':
+        if (from === this.#leader) this.#expel(effects)
+        return
+      case 'join':
+        if (this.#isLeader) return this.#plan.join(now.monotonicMs, message.entry)
+        if (!message.isForwarded && this.#leader !== undefined) effects.push(send(this.#leader, { ...message, isForwarded: true }))
+        return
+      case 'asking':
+        return this.#plan.ask(now.monotonicMs, message.request)
+      case 'leaving':
+        return this.#plan.leaving(now.monotonicMs, message.member)
+    }
+  }
+
+  #expel(effects: PlacementEffect[]): void {
+    this.#renewAtMs = undefined
+    effects.push({ kind: 'expelled' })
+  }
+
+  #changeRole(now: Instant, input: Extract<PlacementInput, { kind: 'role' }>): void {
+    const isNewLeader = input.leader !== undefined && input.leader !== this.#leader
+    this.#leader = input.leader
+    this.#isLeader = input.isLeader
+    this.#plan.lead(now.monotonicMs, input.isLeader, input.oldLeaseAgeMs)
+    if (!isNewLeader) return
+    if (this.#isMember()) this.#renewAtMs = now.monotonicMs
+    if (this.#requests.size > 0 || this.#join !== undefined || this.#isLeaving) this.#repeatAtMs = now.monotonicMs
+  }
+
+  #apply(now: Instant, state: ClusterState, index: number): void {
+    const wasMember = this.#isMember()
+    this.#state = state
+    this.#index = index
+    this.#plan.apply(now.monotonicMs, state, index)
+    if (this.#isMember() && !wasMember) {
+      this.#join = undefined
+      this.#renewAtMs = now.monotonicMs
+    }
+    for (const [key, request] of this.#requests) if (state.partitions[request.partition]?.epoch !== request.epoch) this.#requests.delete(key)
+  }
+
+  #isMember(): boolean {
+    return this.#state.members.has(this.#member)
+  }
+
+  #renew(now: Instant, effects: PlacementEffect[]): void {
+    this.#renewAtMs = now.monotonicMs + this.#options.renewIntervalMs
+    if (this.#leader === undefined) return
+    const message: PlacementMessage = { kind: 'renew', sequence: this.#lease.renew(now) }
+    if (this.#isLeader) this.#plan.renew(now.monotonicMs, this.#member, message.sequence)
+    else effects.push(send(this.#leader, message))
+  }
+
+  #ask(now: Instant, request: PlacementRequest, effects: PlacementEffect[]): void {
+    if (this.#state.partitions[request.partition]?.epoch !== request.epoch) return
+    if (this.#requests.size >= requestsMax) this.#requests.delete(this.#requests.keys().next().value ?? '')
+    this.#requests.set(`${request.kind}/${request.partition}/${request.kind === 'promote' ? request.learner : request.backup}`, request)
+    this.#tell(now, { kind: 'asking', request }, effects)
+    this.#repeatAtMs ??= now.monotonicMs + this.#options.repeatIntervalMs
+  }
+
+  #repeat(now: Instant, effects: PlacementEffect[]): void {
+    for (const request of this.#requests.values()) this.#tell(now, { kind: 'asking', request }, effects)
+    if (this.#join !== undefined) effects.push(send(this.#join.via, { kind: 'join', entry: this.#join.entry, isForwarded: false }))
+    if (this.#isLeaving) this.#tell(now, { kind: 'leaving', member: this.#member }, effects)
+    const isNeeded = this.#requests.size > 0 || this.#join !== undefined || this.#isLeaving
+    this.#repeatAtMs = isNeeded ? now.monotonicMs + this.#options.repeatIntervalMs : undefined
+  }
+
+  /** To the leader, who may be this very member. */
+  #tell(now: Instant, message: PlacementMessage, effects: PlacementEffect[]): void {
+    if (this.#leader === undefined) return
+    this.#deliver(now, this.#leader, message, effects)
+  }
+
+  #deliver(now: Instant, to: MemberId, message: PlacementMessage, effects: PlacementEffect[]): void {
+    if (to === this.#member) this.#receive(now, to, message, effects)
+    else effects.push(send(to, message))
+  }
+
+  /** Says what changed about the lease, the session and safety. */
+  #announce(now: Instant, effects: PlacementEffect[]): void {
+    const untilMs = this.#isMember() ? this.#lease.nodeUntilMs(this.#index) : -Infinity
+    if (untilMs !== this.#leaseUntilMs) {
+      this.#leaseUntilMs = untilMs
+      effects.push({ kind: 'lease', untilMonotonicMs: untilMs })
+    }
+    const sessionUntilMs = this.#lease.sessionUntilMs()
+    const session = sessionUntilMs > now.monotonicMs && this.#lease.session > 0 ? sessionId(this.#member, this.#lease.session) : undefined
+    if (session !== this.#session || sessionUntilMs !== this.#sessionUntilMs) {
+      this.#session = session
+      this.#sessionUntilMs = sessionUntilMs
+      effects.push({ kind: 'session', session, untilMonotonicMs: sessionUntilMs })
+    }
+    this.#announceSafety(effects)
+  }
+
+  #safetyState: ClusterState | undefined
+
+  #announceSafety(effects: PlacementEffect[]): void {
+    if (this.#safetyState === this.#state) return
+    this.#safetyState = this.#state
+    const safety = safetyOf(this.#state, this.#view.voters())
+    if (safety.level === this.#safety?.level && safety.reason === this.#safety.reason) return
+    this.#safety = safety
+    effects.push({ kind: 'safety', safety })
+  }
+}
+
+function proposalEffect(proposal: Proposal): PlacementEffect {
+  return { kind: 'propose', ...proposal }
+}
+
+function send(to: MemberId, message: PlacementMessage): Send<PlacementMessage> {
+  return { kind: 'send', to, lane: 'control', message }
+}
+
+function warn(event: string, fields: Emit['fields']): Emit {
+  return { kind: 'emit', level: 'warn', event, fields }
+}
