@@ -1,0 +1,82 @@
+/**
+ * Every operation and query of the structures, and their shapes for the wire and the log. The doc comment of each says what
+ * it returns and refuses; results are positional where they are hot. Kinds are `structure.verb`, codes are stable for ever.
+ *
+ * Several operations of one command are all checked in the state before the first of them, then executed in order. An
+ * operation whose condition an earlier one of the same command broke does nothing then and returns null.
+ */
+import { lazy, list, record, string, uint, variants, type Shape } from '../base/shape.ts'
+import { groupOperations, groupQueries, type GroupOperation, type GroupQuery } from './group-operations.ts'
+import {
+  keyspaceOperations,
+  keyspaceQueries,
+  type KeyspaceOperation,
+  type KeyspaceQuery,
+} from './keyspace-operations.ts'
+import { counterOperations, counterQueries, lockOperations, lockQueries } from './lock-operations.ts'
+import type { CounterOperation, CounterQuery, LockOperation, LockQuery } from './lock-operations.ts'
+import { mapOperations, mapQueries, type MapOperation, type MapQuery } from './map-operations.ts'
+import { deadOperations, queueOperations, queueQueries } from './queue-operations.ts'
+import type { DeadOperation, QueueOperation, QueueQuery } from './queue-operations.ts'
+
+export type OnceOperation =
+  /**
+   * -> [isRepeat, results]. Runs `operations` if `key` was not seen within `rememberMs`, else answers what they returned
+   * then. A refusal of one of them refuses the whole and is not remembered. Not nested. FULL at 100,000 remembered keys.
+   */
+  | {
+      readonly kind: 'once.run'
+      readonly key: string
+      readonly rememberMs: number
+      readonly operations: readonly StructureOperation[]
+    }
+  /** Housekeeping -> whether it went. */
+  | { readonly kind: 'once.forget'; readonly key: string }
+
+export type OnceQuery =
+  /** -> null | the remembered results. */
+  { readonly kind: 'once.get'; readonly key: string }
+
+export type StructureOperation =
+  | MapOperation
+  | QueueOperation
+  | DeadOperation
+  | LockOperation
+  | CounterOperation
+  | GroupOperation
+  | KeyspaceOperation
+  | OnceOperation
+
+export type StructureQuery = MapQuery | QueueQuery | LockQuery | CounterQuery | GroupQuery | KeyspaceQuery | OnceQuery
+
+export const operationShape: Shape<StructureOperation> = variants<StructureOperation>({
+  ...mapOperations,
+  ...queueOperations,
+  ...deadOperations,
+  ...lockOperations,
+  ...counterOperations,
+  ...groupOperations,
+  ...keyspaceOperations,
+  'once.run': [
+    100,
+    record({
+      key: string,
+      rememberMs: uint,
+      operations: list(
+        lazy(() => operationShape),
+        1_000,
+      ),
+    }),
+  ],
+  'once.forget': [101, record({ key: string })],
+})
+
+export const queryShape: Shape<StructureQuery> = variants<StructureQuery>({
+  ...mapQueries,
+  ...queueQueries,
+  ...lockQueries,
+  ...counterQueries,
+  ...groupQueries,
+  ...keyspaceQueries,
+  'once.get': [100, record({ key: string })],
+})
