@@ -8,7 +8,13 @@
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import { sessionId } from '../base/ids.ts'
 import type { Emit } from '../base/machine.ts'
-import { emptyClusterState, type ClusterCommand, type ClusterState, type MemberEntry, type PartitionChange } from '../consensus/cluster-state.ts'
+import {
+  emptyClusterState,
+  type ClusterCommand,
+  type ClusterState,
+  type MemberEntry,
+  type PartitionChange,
+} from '../consensus/cluster-state.ts'
 import { LeaseBook, type LeaseOptions } from './lease.ts'
 import type { PlacementMessage } from './messages.ts'
 import { Penalties } from './penalties.ts'
@@ -85,6 +91,7 @@ export class LeaderPlan {
   /** Silent members whose session this leader has ended already: the next one is fresh and unused. */
   readonly #endedWhileSilent = new Set<MemberId>()
   readonly #joining = new Map<MemberId, MemberEntry>()
+  readonly #definitions: ClusterCommand[] = []
   readonly #requests = new Map<PartitionId, PlacementRequest>()
   #settledAtMs = -Infinity
 
@@ -111,6 +118,7 @@ export class LeaderPlan {
     this.#returning.clear()
     this.#requests.clear()
     this.#joining.clear()
+    this.#definitions.length = 0
     this.#endedWhileSilent.clear()
     if (!isLeader) return
     this.#book.restart(oldLeaseAgeMs === undefined ? -Infinity : nowMs - oldLeaseAgeMs)
@@ -124,7 +132,8 @@ export class LeaderPlan {
     this.#state = state
     this.#index = index
     if (!this.#isLeading || state === before) return
-    for (const member of state.members.keys()) if (!before.members.has(member)) this.#graceUntilMs.set(member, nowMs + admissionGraceMs)
+    for (const member of state.members.keys())
+      if (!before.members.has(member)) this.#graceUntilMs.set(member, nowMs + admissionGraceMs)
     for (const member of before.members.keys()) if (!state.members.has(member)) this.#forget(member)
     this.#wake(nowMs)
   }
@@ -136,7 +145,11 @@ export class LeaderPlan {
   }
 
   /** Answers the renewals that waited for this round of heartbeats. */
-  confirmed(nowMs: number, id: number, isConfirmed: boolean): { readonly to: MemberId; readonly message: PlacementMessage }[] {
+  confirmed(
+    nowMs: number,
+    id: number,
+    isConfirmed: boolean,
+  ): { readonly to: MemberId; readonly message: PlacementMessage }[] {
     const renewals = this.#confirming.get(id) ?? []
     this.#confirming.delete(id)
     if (!isConfirmed || !this.#isLeading) return []
@@ -152,7 +165,10 @@ export class LeaderPlan {
       } else if (this.#inFlight?.barred.has(from) !== true) {
         this.#book.granted(from, receivedAtMs)
         this.#wake(this.#book.nodeEndMs(from))
-        answers.push({ to: from, message: { kind: 'granted', sequence, stateIndex: this.#index, session: entry.session } })
+        answers.push({
+          to: from,
+          message: { kind: 'granted', sequence, stateIndex: this.#index, session: entry.session },
+        })
       }
     }
     return answers
@@ -172,8 +188,20 @@ export class LeaderPlan {
   }
 
   join(nowMs: number, entry: MemberEntry): void {
-    if (!this.#isLeading || this.#state.cluster === '' || this.#state.members.has(entry.member) || this.#joining.size >= joiningMax) return
+    if (
+      !this.#isLeading ||
+      this.#state.cluster === '' ||
+      this.#state.members.has(entry.member) ||
+      this.#joining.size >= joiningMax
+    )
+      return
     this.#joining.set(entry.member, { ...entry, state: 'live', session: 1 })
+    this.#wake(nowMs)
+  }
+
+  define(nowMs: number, command: ClusterCommand): void {
+    if (!this.#isLeading || this.#definitions.length >= definitionsMax) return
+    this.#definitions.push(command)
     this.#wake(nowMs)
   }
 
@@ -242,21 +270,32 @@ export class LeaderPlan {
   }
 
   #mustResign(): boolean {
-    return this.#state.members.get(this.#self)?.state === 'leaving' && this.#view.voters().some(voter => voter !== this.#self && this.#state.members.get(voter)?.state === 'live')
+    return (
+      this.#state.members.get(this.#self)?.state === 'leaving' &&
+      this.#view.voters().some(voter => voter !== this.#self && this.#state.members.get(voter)?.state === 'live')
+    )
   }
 
   #propose(nowMs: number, events: Emit[]): Proposal | undefined {
     const draft = this.#members(nowMs, events)
-    const silent = (member: MemberId): boolean => draft.silenced.has(member) || (this.#state.members.get(member)?.state === 'silent' && !draft.revived.has(member))
+    const silent = (member: MemberId): boolean =>
+      draft.silenced.has(member) || (this.#state.members.get(member)?.state === 'silent' && !draft.revived.has(member))
     const gone = (member: MemberId): boolean => draft.gone.has(member) || !this.#state.members.has(member)
     const failover = planFailover(this.#state, silent, gone)
     if (failover.length > 0 || draft.silenced.size > 0) this.#settledAtMs = nowMs + settleMs
-    for (const { partition, lost } of failover) if (lost) events.push({ kind: 'emit', level: 'error', event: 'placement.partition-lost', fields: { partition } })
+    for (const { partition, lost } of failover)
+      if (lost) events.push({ kind: 'emit', level: 'error', event: 'placement.partition-lost', fields: { partition } })
     const partitions = [...failover, ...this.#granted(nowMs), ...this.#balance(nowMs)]
     const isChanged = draft.upsert.length + draft.remove.length + draft.endSessions.length + partitions.length > 0
-    if (!isChanged && draft.voters === undefined) return undefined
+    if (!isChanged && draft.voters === undefined) return this.#defining()
     const command: ClusterCommand | undefined = isChanged
-      ? { kind: 'change', upsert: draft.upsert, remove: draft.remove, endSessions: draft.endSessions, partitions: firstPerPartition(partitions) }
+      ? {
+          kind: 'change',
+          upsert: draft.upsert,
+          remove: draft.remove,
+          endSessions: draft.endSessions,
+          partitions: firstPerPartition(partitions),
+        }
       : undefined
     const members = [...this.#state.members.keys()].filter(member => !draft.remove.includes(member))
     for (const { member } of draft.upsert) if (!members.includes(member)) members.push(member)
@@ -265,11 +304,27 @@ export class LeaderPlan {
     return { id, command, voters: draft.voters, members }
   }
 
+  #defining(): Proposal | undefined {
+    const command = this.#definitions.shift()
+    if (command === undefined) return undefined
+    const id = this.#nextId++
+    this.#inFlight = { id, barred: new Set() }
+    return { id, command, voters: undefined, members: [...this.#state.members.keys()] }
+  }
+
   /** Members to admit, silence, revive, end and drop. */
   #members(nowMs: number, events: Emit[]): MembersDraft {
     const upsert = new Map<MemberId, MemberEntry>(this.#joining)
     this.#joining.clear()
-    const draft: MembersDraft = { upsert: [], remove: [], endSessions: [], voters: undefined, silenced: new Set(), revived: new Set(), gone: new Set() }
+    const draft: MembersDraft = {
+      upsert: [],
+      remove: [],
+      endSessions: [],
+      voters: undefined,
+      silenced: new Set(),
+      revived: new Set(),
+      gone: new Set(),
+    }
     for (const entry of this.#state.members.values()) {
       const next = this.#nextEntry(nowMs, entry, draft, events)
       if (next !== entry && next !== undefined) upsert.set(entry.member, next)
@@ -278,10 +333,18 @@ export class LeaderPlan {
     const voters = this.#view.planVoters(nowMs, this.#state)
     const votersAfter = voters ?? this.#view.voters()
     const goneVoter = voters === undefined ? votersAfter.find(voter => draft.gone.has(voter)) : undefined
-    const remaining = goneVoter === undefined || votersAfter.length === 1 ? votersAfter : votersAfter.filter(voter => voter !== goneVoter)
+    const remaining =
+      goneVoter === undefined || votersAfter.length === 1
+        ? votersAfter
+        : votersAfter.filter(voter => voter !== goneVoter)
     const remove = [...draft.gone].filter(member => !remaining.includes(member))
     for (const member of remove) upsert.delete(member)
-    return { ...draft, upsert: [...upsert.values()], remove, voters: remaining === this.#view.voters() ? undefined : remaining }
+    return {
+      ...draft,
+      upsert: [...upsert.values()],
+      remove,
+      voters: remaining === this.#view.voters() ? undefined : remaining,
+    }
   }
 
   #nextEntry(nowMs: number, entry: MemberEntry, draft: MembersDraft, events: Emit[]): MemberEntry | undefined {
@@ -322,7 +385,11 @@ export class LeaderPlan {
       draft.gone.add(member)
       return undefined
     }
-    const isSessionOver = entry.session > 0 && nowMs >= this.#book.sessionEndMs(member) && nowMs - sinceMs >= this.#options.sessionLeaseMs && !this.#endedWhileSilent.has(member)
+    const isSessionOver =
+      entry.session > 0 &&
+      nowMs >= this.#book.sessionEndMs(member) &&
+      nowMs - sinceMs >= this.#options.sessionLeaseMs &&
+      !this.#endedWhileSilent.has(member)
     if (!isSessionOver) return entry
     this.#endedWhileSilent.add(member)
     draft.endSessions.push(sessionId(member, entry.session))
@@ -342,7 +409,12 @@ export class LeaderPlan {
       if (request.kind === 'promote') {
         const { learner } = request
         if (!entry.learners.includes(learner) || this.#state.members.get(learner)?.state !== 'live') continue
-        changes.push(changeOf(partition, entry, { backups: [...entry.backups, learner], learners: entry.learners.filter(member => member !== learner) }))
+        changes.push(
+          changeOf(partition, entry, {
+            backups: [...entry.backups, learner],
+            learners: entry.learners.filter(member => member !== learner),
+          }),
+        )
       } else if (entry.backups.includes(request.backup)) {
         this.#penalties.fault(request.backup, nowMs)
         changes.push(changeOf(partition, entry, { backups: entry.backups.filter(member => member !== request.backup) }))
@@ -355,10 +427,16 @@ export class LeaderPlan {
   #balance(nowMs: number): PartitionChange[] {
     let isSilenceFresh = false
     for (const entry of this.#state.members.values()) {
-      if (entry.state === 'silent' && nowMs - (this.#silentSinceMs.get(entry.member) ?? nowMs) < replaceAfterMs) isSilenceFresh = true
+      if (entry.state === 'silent' && nowMs - (this.#silentSinceMs.get(entry.member) ?? nowMs) < replaceAfterMs)
+        isSilenceFresh = true
     }
     const isFree = (member: MemberId): boolean => !this.#penalties.isPenal(member, nowMs)
-    return planBalance(this.#state, { mayReceive: isFree, mayOwn: isFree, mayCopy: !isSilenceFresh, mayMove: !isSilenceFresh && nowMs >= this.#settledAtMs })
+    return planBalance(this.#state, {
+      mayReceive: isFree,
+      mayOwn: isFree,
+      mayCopy: !isSilenceFresh,
+      mayMove: !isSilenceFresh && nowMs >= this.#settledAtMs,
+    })
   }
 }
 
@@ -374,6 +452,8 @@ interface MembersDraft {
 
 /** Renewals waiting for one round; more than this in a turn are not answered, and repeated by their senders. */
 const renewalsMax = 10_000
+/** Definitions waiting to be proposed; one more is dropped, and repeated by its sender. */
+const definitionsMax = 1_000
 const confirmingMax = 64
 /** Dead ids remembered; the oldest goes, and is found silent instead. */
 const goneMax = 10_000

@@ -63,7 +63,10 @@ export class HeldLease {
     if (sentAtMs === undefined) return
     for (const older of this.#sentAtMs.keys()) if (older <= sequence) this.#sentAtMs.delete(older)
     if (sentAtMs < this.#notBeforeMs) return
-    assert(this.#renewedAtMs === undefined || sentAtMs >= this.#renewedAtMs, 'grants are taken in the order of their renewals')
+    assert(
+      this.#renewedAtMs === undefined || sentAtMs >= this.#renewedAtMs,
+      'grants are taken in the order of their renewals',
+    )
     this.#renewedAtMs = sentAtMs
     this.#stateIndex = Math.max(this.#stateIndex, stateIndex)
     this.#session = session

@@ -1,7 +1,12 @@
 /** What members and the consensus leader say about leases, joining and leaving. All on the control lane. */
 import type { MemberId } from '../base/ids.ts'
 import { boolean, record, string, uint, variants, type Shape } from '../base/shape.ts'
-import { memberEntryShape, type MemberEntry } from '../consensus/cluster-state.ts'
+import {
+  clusterCommandShape,
+  memberEntryShape,
+  type ClusterCommand,
+  type MemberEntry,
+} from '../consensus/cluster-state.ts'
 import { placementRequestShape, type PlacementRequest } from './requests.ts'
 
 export type PlacementMessage =
@@ -15,6 +20,8 @@ export type PlacementMessage =
   | { readonly kind: 'join'; readonly entry: MemberEntry; readonly isForwarded: boolean }
   /** Owner -> leader. */
   | { readonly kind: 'asking'; readonly request: PlacementRequest }
+  /** Any member -> leader: agree on a definition or on settings; repeated by its sender until the applied state shows it. */
+  | { readonly kind: 'define'; readonly command: ClusterCommand }
   /** Member -> leader: take everything from me, I go. */
   | { readonly kind: 'leaving'; readonly member: MemberId }
 
@@ -25,4 +32,5 @@ export const placementMessageShape: Shape<PlacementMessage> = variants<Placement
   join: [4, record({ entry: memberEntryShape, isForwarded: boolean })],
   asking: [5, record({ request: placementRequestShape })],
   leaving: [6, record({ member: string })],
+  define: [7, record({ command: clusterCommandShape })],
 })

@@ -11,7 +11,12 @@ import type { Instant } from '../base/instant.ts'
 import type { MemberId } from '../base/ids.ts'
 import { sessionId, type SessionId } from '../base/ids.ts'
 import type { Emit, Machine, Send, Tick } from '../base/machine.ts'
-import { emptyClusterState, type ClusterCommand, type ClusterState, type MemberEntry } from '../consensus/cluster-state.ts'
+import {
+  emptyClusterState,
+  type ClusterCommand,
+  type ClusterState,
+  type MemberEntry,
+} from '../consensus/cluster-state.ts'
 import { HeldLease, leaseDefaults, type LeaseOptions } from './lease.ts'
 import { LeaderPlan, type LeaderView, type Proposal } from './leader-plan.ts'
 import type { PlacementMessage } from './messages.ts'
@@ -21,7 +26,13 @@ import { safetyOf, type Safety } from './safety.ts'
 export type PlacementInput =
   | Tick
   | { readonly kind: 'received'; readonly from: MemberId; readonly message: PlacementMessage }
-  | { readonly kind: 'role'; readonly isLeader: boolean; readonly leader: MemberId | undefined; readonly term: number; readonly oldLeaseAgeMs: number | undefined }
+  | {
+      readonly kind: 'role'
+      readonly isLeader: boolean
+      readonly leader: MemberId | undefined
+      readonly term: number
+      readonly oldLeaseAgeMs: number | undefined
+    }
   | { readonly kind: 'applied'; readonly state: ClusterState; readonly index: number }
   | { readonly kind: 'confirmed'; readonly id: number; readonly isConfirmed: boolean }
   | { readonly kind: 'proposed'; readonly id: number; readonly isCommitted: boolean }
@@ -31,10 +42,20 @@ export type PlacementInput =
   /** This process wants to be admitted; repeated to `via` and whoever leads until it is. */
   | { readonly kind: 'join'; readonly entry: MemberEntry; readonly via: MemberId }
   | { readonly kind: 'leave' }
+  /** Agree on a definition or on settings; sent once, its caller repeats it until the applied state shows it. */
+  | { readonly kind: 'define'; readonly command: Definition }
+
+export type Definition = Extract<ClusterCommand, { readonly kind: 'define' | 'settings' }>
 
 export type PlacementEffect =
   | Send<PlacementMessage>
-  | { readonly kind: 'propose'; readonly id: number; readonly command: ClusterCommand | undefined; readonly voters: readonly MemberId[] | undefined; readonly members: readonly MemberId[] }
+  | {
+      readonly kind: 'propose'
+      readonly id: number
+      readonly command: ClusterCommand | undefined
+      readonly voters: readonly MemberId[] | undefined
+      readonly members: readonly MemberId[]
+    }
   | { readonly kind: 'confirm'; readonly id: number }
   /** Hand leadership to another voter. */
   | { readonly kind: 'resign' }
@@ -76,7 +97,15 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #session: SessionId | undefined
   #safety: Safety | undefined
 
-  constructor({ member, view, options = placementDefaults }: { readonly member: MemberId; readonly view: LeaderView; readonly options?: PlacementOptions }) {
+  constructor({
+    member,
+    view,
+    options = placementDefaults,
+  }: {
+    readonly member: MemberId
+    readonly view: LeaderView
+    readonly options?: PlacementOptions
+  }) {
     this.#member = member
     this.#options = options
     this.#view = view
@@ -117,7 +146,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
       case 'applied':
         return this.#apply(now, input.state, input.index)
       case 'confirmed':
-        for (const { to, message } of this.#plan.confirmed(now.monotonicMs, input.id, input.isConfirmed)) this.#deliver(now, to, message, effects)
+        for (const { to, message } of this.#plan.confirmed(now.monotonicMs, input.id, input.isConfirmed))
+          this.#deliver(now, to, message, effects)
         return
       case 'proposed':
         return this.#plan.proposed(now.monotonicMs, input.id)
@@ -129,6 +159,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
         this.#join = { entry: input.entry, via: input.via }
         this.#repeatAtMs = now.monotonicMs
         return
+      case 'define':
+        return this.#tell(now, { kind: 'define', command: input.command }, effects)
       case 'leave':
         this.#isLeaving = true
         this.#repeatAtMs = now.monotonicMs
@@ -157,10 +189,15 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
         return
       case 'join':
         if (this.#isLeader) return this.#plan.join(now.monotonicMs, message.entry)
-        if (!message.isForwarded && this.#leader !== undefined) effects.push(send(this.#leader, { ...message, isForwarded: true }))
+        if (!message.isForwarded && this.#leader !== undefined)
+          effects.push(send(this.#leader, { ...message, isForwarded: true }))
         return
       case 'asking':
         return this.#plan.ask(now.monotonicMs, message.request)
+      case 'define':
+        if (message.command.kind === 'define' || message.command.kind === 'settings')
+          this.#plan.define(now.monotonicMs, message.command)
+        return
       case 'leaving':
         return this.#plan.leaving(now.monotonicMs, message.member)
     }
@@ -190,7 +227,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
       this.#join = undefined
       this.#renewAtMs = now.monotonicMs
     }
-    for (const [key, request] of this.#requests) if (state.partitions[request.partition]?.epoch !== request.epoch) this.#requests.delete(key)
+    for (const [key, request] of this.#requests)
+      if (state.partitions[request.partition]?.epoch !== request.epoch) this.#requests.delete(key)
   }
 
   #isMember(): boolean {
@@ -208,14 +246,18 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #ask(now: Instant, request: PlacementRequest, effects: PlacementEffect[]): void {
     if (this.#state.partitions[request.partition]?.epoch !== request.epoch) return
     if (this.#requests.size >= requestsMax) this.#requests.delete(this.#requests.keys().next().value ?? '')
-    this.#requests.set(`${request.kind}/${request.partition}/${request.kind === 'promote' ? request.learner : request.backup}`, request)
+    this.#requests.set(
+      `${request.kind}/${request.partition}/${request.kind === 'promote' ? request.learner : request.backup}`,
+      request,
+    )
     this.#tell(now, { kind: 'asking', request }, effects)
     this.#repeatAtMs ??= now.monotonicMs + this.#options.repeatIntervalMs
   }
 
   #repeat(now: Instant, effects: PlacementEffect[]): void {
     for (const request of this.#requests.values()) this.#tell(now, { kind: 'asking', request }, effects)
-    if (this.#join !== undefined) effects.push(send(this.#join.via, { kind: 'join', entry: this.#join.entry, isForwarded: false }))
+    if (this.#join !== undefined)
+      effects.push(send(this.#join.via, { kind: 'join', entry: this.#join.entry, isForwarded: false }))
     if (this.#isLeaving) this.#tell(now, { kind: 'leaving', member: this.#member }, effects)
     const isNeeded = this.#requests.size > 0 || this.#join !== undefined || this.#isLeaving
     this.#repeatAtMs = isNeeded ? now.monotonicMs + this.#options.repeatIntervalMs : undefined
@@ -240,7 +282,10 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
       effects.push({ kind: 'lease', untilMonotonicMs: untilMs })
     }
     const sessionUntilMs = this.#lease.sessionUntilMs()
-    const session = sessionUntilMs > now.monotonicMs && this.#lease.session > 0 ? sessionId(this.#member, this.#lease.session) : undefined
+    const session =
+      sessionUntilMs > now.monotonicMs && this.#lease.session > 0
+        ? sessionId(this.#member, this.#lease.session)
+        : undefined
     if (session !== this.#session || sessionUntilMs !== this.#sessionUntilMs) {
       this.#session = session
       this.#sessionUntilMs = sessionUntilMs

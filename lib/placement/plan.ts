@@ -32,14 +32,21 @@ export function changeOf(partition: number, entry: PartitionEntry, draft: Partia
  * What must move because members fell silent (kept as learners) or are gone (kept as nothing). A partition whose only
  * copy is silent waits (P9); one whose every copy is gone begins empty at another member (P8, `lost`).
  */
-export function planFailover(state: ClusterState, isSilent: (member: MemberId) => boolean, isGone: (member: MemberId) => boolean): PartitionChange[] {
+export function planFailover(
+  state: ClusterState,
+  isSilent: (member: MemberId) => boolean,
+  isGone: (member: MemberId) => boolean,
+): PartitionChange[] {
   const owned = ownedCounts(state)
   const changes: PartitionChange[] = []
-  const reachable = [...state.members.values()].filter(entry => entry.holdsData && entry.state === 'live' && !isSilent(entry.member) && !isGone(entry.member))
+  const reachable = [...state.members.values()].filter(
+    entry => entry.holdsData && entry.state === 'live' && !isSilent(entry.member) && !isGone(entry.member),
+  )
   state.partitions.forEach((entry, partition) => {
     const draft = failOver(entry, isSilent, isGone, owned, reachable)
     if (draft === undefined) return
-    if (draft.owner !== undefined && draft.owner !== entry.owner) owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
+    if (draft.owner !== undefined && draft.owner !== entry.owner)
+      owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
     changes.push(changeOf(partition, entry, draft))
   })
   return changes
@@ -57,21 +64,37 @@ function failOver(
   const isOwnerAway = entry.owner === undefined || isAway(entry.owner)
   if (!isOwnerAway && awayBackups.length === 0 && !entry.learners.some(isGone)) return undefined
   const learners = entry.learners.filter(member => !isGone(member))
-  const demoted = (members: readonly MemberId[]): MemberId[] => members.filter(member => !isGone(member) && !learners.includes(member))
-  if (!isOwnerAway) return { owner: entry.owner, backups: entry.backups.filter(member => !isAway(member)), learners: [...learners, ...demoted(awayBackups)] }
+  const demoted = (members: readonly MemberId[]): MemberId[] =>
+    members.filter(member => !isGone(member) && !learners.includes(member))
+  if (!isOwnerAway)
+    return {
+      owner: entry.owner,
+      backups: entry.backups.filter(member => !isAway(member)),
+      learners: [...learners, ...demoted(awayBackups)],
+    }
 
   const liveBackups = entry.backups.filter(member => !isAway(member))
   const heir = fewest(liveBackups, owned)
   const oldOwner = entry.owner === undefined ? [] : [entry.owner]
   if (heir !== undefined) {
-    return { owner: heir, backups: liveBackups.filter(member => member !== heir), learners: [...learners, ...demoted([...oldOwner, ...awayBackups])] }
+    return {
+      owner: heir,
+      backups: liveBackups.filter(member => member !== heir),
+      learners: [...learners, ...demoted([...oldOwner, ...awayBackups])],
+    }
   }
   const isOwnerGone = entry.owner === undefined || isGone(entry.owner)
   const sleepingBackups = entry.backups.filter(member => !isGone(member))
-  if (!isOwnerGone) return sleepingBackups.length === entry.backups.length && learners.length === entry.learners.length ? undefined : { owner: entry.owner, backups: sleepingBackups, learners }
+  if (!isOwnerGone)
+    return sleepingBackups.length === entry.backups.length && learners.length === entry.learners.length
+      ? undefined
+      : { owner: entry.owner, backups: sleepingBackups, learners }
   const sleeper = sleepingBackups[0]
   if (sleeper !== undefined) return { owner: sleeper, backups: sleepingBackups.slice(1), learners }
-  const founder = fewest(reachable.map(member => member.member), owned)
+  const founder = fewest(
+    reachable.map(member => member.member),
+    owned,
+  )
   if (founder === undefined) return undefined
   return { owner: founder, backups: [], learners: learners.filter(member => member !== founder), lost: true }
 }
@@ -89,7 +112,9 @@ export interface BalanceRules {
 
 /** Re-replication, hand-over of leaving members, surplus and balance. */
 export function planBalance(state: ClusterState, rules: BalanceRules): PartitionChange[] {
-  const usable = [...state.members.values()].filter(entry => entry.holdsData && entry.state === 'live').map(entry => entry.member)
+  const usable = [...state.members.values()]
+    .filter(entry => entry.holdsData && entry.state === 'live')
+    .map(entry => entry.member)
   if (usable.length === 0) return []
   const table = new Balance(state, new Set(usable), rules)
   const changes: PartitionChange[] = []
@@ -102,7 +127,11 @@ export function planBalance(state: ClusterState, rules: BalanceRules): Partition
     changes.push(changeOf(partition, entry, draft))
   }
   if (!rules.mayMove) return changes
-  for (let partition = 0; partition < state.partitions.length && changes.length < changesMax && table.pending < movesMax; partition++) {
+  for (
+    let partition = 0;
+    partition < state.partitions.length && changes.length < changesMax && table.pending < movesMax;
+    partition++
+  ) {
     if (moved.has(partition)) continue
     const entry = state.partitions[partition] as PartitionEntry
     const learner = table.extra(entry)
@@ -142,7 +171,12 @@ class Balance {
   mend(entry: PartitionEntry): Draft | undefined {
     const { owner } = entry
     if (owner === undefined || this.#state.members.get(owner)?.state === 'silent') return undefined
-    return this.#swap(entry, owner) ?? this.#trim(entry, owner) ?? this.#copy(entry, owner) ?? this.#dropIdleLearner(entry, owner)
+    return (
+      this.#swap(entry, owner) ??
+      this.#trim(entry, owner) ??
+      this.#copy(entry, owner) ??
+      this.#dropIdleLearner(entry, owner)
+    )
   }
 
   /** A learner that would level owners or copies: each helps only if it reduces the spread by one at both ends. */
@@ -151,13 +185,19 @@ class Balance {
     if (owner === undefined || entry.learners.some(member => this.#usable.has(member))) return undefined
     const copies = copiesOf(entry)
     if (copies.length > this.#copiesWanted) return undefined
-    const others = [...this.#usable].filter(member => !copies.includes(member) && !entry.learners.includes(member) && this.#rules.mayReceive(member))
+    const others = [...this.#usable].filter(
+      member => !copies.includes(member) && !entry.learners.includes(member) && this.#rules.mayReceive(member),
+    )
     const heir = fewest(others.filter(this.#rules.mayOwn), this.#owned)
-    const byOwner = heir !== undefined && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) >= 2 ? heir : undefined
+    const byOwner =
+      heir !== undefined && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) >= 2 ? heir : undefined
     const emptiest = fewest(others, this.#copies)
     // Backups alone: the surplus that goes afterwards is a backup, so only then does the spread shrink and the plan end.
     const fullest = most(entry.backups, this.#copies)
-    const spread = emptiest === undefined || fullest === undefined ? 0 : (this.#copies.get(fullest) ?? 0) - (this.#copies.get(emptiest) ?? 0)
+    const spread =
+      emptiest === undefined || fullest === undefined
+        ? 0
+        : (this.#copies.get(fullest) ?? 0) - (this.#copies.get(emptiest) ?? 0)
     const byCopies = spread >= 2 ? emptiest : undefined
     const learner = byOwner ?? byCopies
     if (learner === undefined) return undefined
@@ -169,18 +209,30 @@ class Balance {
   }
 
   #swap(entry: PartitionEntry, owner: MemberId): Draft | undefined {
-    const heir = fewest(entry.backups.filter(member => this.#usable.has(member) && this.#rules.mayOwn(member)), this.#owned)
+    const heir = fewest(
+      entry.backups.filter(member => this.#usable.has(member) && this.#rules.mayOwn(member)),
+      this.#owned,
+    )
     if (heir === undefined) return undefined
     const mustGo = !this.#usable.has(owner)
     if (!mustGo && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) < 2) return undefined
     this.#hand(owner, heir)
-    return { owner: heir, backups: [owner, ...entry.backups.filter(member => member !== heir)], learners: entry.learners }
+    return {
+      owner: heir,
+      backups: [owner, ...entry.backups.filter(member => member !== heir)],
+      learners: entry.learners,
+    }
   }
 
   #trim(entry: PartitionEntry, owner: MemberId): Draft | undefined {
     const good = copiesOf(entry).filter(member => this.#usable.has(member)).length
     const leaving = entry.backups.find(member => !this.#usable.has(member))
-    const surplus = leaving !== undefined && good >= this.#copiesWanted ? leaving : good > this.#copiesWanted ? most(entry.backups, this.#copies) : undefined
+    const surplus =
+      leaving !== undefined && good >= this.#copiesWanted
+        ? leaving
+        : good > this.#copiesWanted
+          ? most(entry.backups, this.#copies)
+          : undefined
     if (surplus === undefined || surplus === owner) return undefined
     this.#count(surplus, -1)
     return { owner, backups: entry.backups.filter(member => member !== surplus), learners: entry.learners }
@@ -190,7 +242,9 @@ class Balance {
     const good = copiesOf(entry).filter(member => this.#usable.has(member))
     const learning = entry.learners.filter(member => this.#usable.has(member))
     if (!this.#rules.mayCopy || good.length + learning.length >= this.#copiesWanted) return undefined
-    const others = [...this.#usable].filter(member => !good.includes(member) && !learning.includes(member) && this.#rules.mayReceive(member))
+    const others = [...this.#usable].filter(
+      member => !good.includes(member) && !learning.includes(member) && this.#rules.mayReceive(member),
+    )
     const zones = new Set(good.map(member => this.#state.members.get(member)?.zone))
     const apart = others.filter(member => !zones.has(this.#state.members.get(member)?.zone))
     const learner = fewest(apart.length > 0 ? apart : others, this.#copies)
@@ -202,7 +256,9 @@ class Balance {
 
   /** A member that left or sleeps is a learner only as long as its copy may be wanted again. */
   #dropIdleLearner(entry: PartitionEntry, owner: MemberId): Draft | undefined {
-    const idle = entry.learners.find(member => this.#state.members.get(member)?.state !== 'silent' && !this.#usable.has(member))
+    const idle = entry.learners.find(
+      member => this.#state.members.get(member)?.state !== 'silent' && !this.#usable.has(member),
+    )
     if (idle === undefined) return undefined
     return { owner, backups: entry.backups, learners: entry.learners.filter(member => member !== idle) }
   }
@@ -231,13 +287,15 @@ function ownedCounts(state: ClusterState): Map<MemberId, number> {
 /** The first of those with the smallest count. */
 function fewest(members: readonly MemberId[], counts: ReadonlyMap<MemberId, number>): MemberId | undefined {
   let best: MemberId | undefined
-  for (const member of members) if (best === undefined || (counts.get(member) ?? 0) < (counts.get(best) ?? 0)) best = member
+  for (const member of members)
+    if (best === undefined || (counts.get(member) ?? 0) < (counts.get(best) ?? 0)) best = member
   return best
 }
 
 /** The last of those with the largest count. */
 function most(members: readonly MemberId[], counts: ReadonlyMap<MemberId, number>): MemberId | undefined {
   let best: MemberId | undefined
-  for (const member of members) if (best === undefined || (counts.get(member) ?? 0) >= (counts.get(best) ?? 0)) best = member
+  for (const member of members)
+    if (best === undefined || (counts.get(member) ?? 0) >= (counts.get(best) ?? 0)) best = member
   return best
 }

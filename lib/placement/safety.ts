@@ -33,11 +33,19 @@ export function safetyOf(state: ClusterState, voters: readonly MemberId[]): Safe
   return { level: Math.max(level, -1), reason: reasonOf(state, level, fewestCopies, thin, liveVoters, voters.length) }
 }
 
-function reasonOf(state: ClusterState, level: number, fewestCopies: number, thin: number, liveVoters: number, voterCount: number): string {
+function reasonOf(
+  state: ClusterState,
+  level: number,
+  fewestCopies: number,
+  thin: number,
+  liveVoters: number,
+  voterCount: number,
+): string {
   if (fewestCopies === 0) return `${thin} of ${state.partitions.length} partitions wait for their only copy`
   if (level < fewestCopies - 1) return `${liveVoters} of ${voterCount} voters are live`
   if (state.members.size === 1) return 'alone, one copy'
   const copies = fewestCopies === 1 ? 'one copy' : `${fewestCopies} copies`
-  if (fewestCopies < Math.min(state.settings.copies, state.members.size)) return `${thin} of ${state.partitions.length} partitions have ${copies}; re-copying`
+  if (fewestCopies < Math.min(state.settings.copies, state.members.size))
+    return `${thin} of ${state.partitions.length} partitions have ${copies}; re-copying`
   return `every partition has at least ${copies}`
 }
