@@ -1,24 +1,38 @@
 /** The command line: arguments to verbs, one file per verb. */
 import { Command, CommanderError } from 'commander'
 import { readFile } from 'node:fs/promises'
+import { VerbError } from './admin.ts'
+import { deadVerb } from './dead.ts'
+import { leaveVerb, stopVerb } from './leave.ts'
+import { queueVerb } from './queue.ts'
+import { statusVerb } from './status.ts'
 
 /** Runs `skein ...args`; resolves to the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('skein')
     .description('High availability for TypeScript integration services, with nothing else to run')
     .version(await version())
-    .exitOverride()
+  const verbs = [statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb()]
+  for (const verb of verbs) program.addCommand(verb)
+  exitByThrowing(program)
   try {
     await program.parseAsync(args, { from: 'user' })
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    throw error
+    if (!(error instanceof VerbError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return 1
   }
 }
 
+function exitByThrowing(command: Command): void {
+  command.exitOverride()
+  for (const child of command.commands) exitByThrowing(child)
+}
+
 /** The version in the nearest package.json: two folders up from the emitted file, one from the source. */
-async function version(): Promise<string> {
+export async function version(): Promise<string> {
   for (const path of ['../package.json', '../../package.json']) {
     const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => undefined)
     if (text !== undefined) return (JSON.parse(text) as { version: string }).version
