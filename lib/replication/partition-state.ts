@@ -52,6 +52,7 @@ export class PartitionState {
   #index: number
   #atMs: number
   #hash: number
+  #repeatCount = 0
 
   /** `restored` is for `PartitionState.restore` alone. */
   constructor(options: PartitionStateOptions, restored?: RestoredParts) {
@@ -87,6 +88,11 @@ export class PartitionState {
 
   get appliedIndex(): number {
     return this.#index
+  }
+
+  /** Calls that this copy answered from a record instead of applying them again. Volatile, for metrics. */
+  get repeatCount(): number {
+    return this.#repeatCount
   }
 
   /** Hybrid logical time of the last applied entry. */
@@ -126,6 +132,12 @@ export class PartitionState {
       case 'refused':
         return { kind: 'answer', outcome: refused(found.refusal, 0) }
     }
+  }
+
+  /** What a call was answered, if it is recorded: an owner may say it again without logging, also when it is full. */
+  recorded(call: CallId): Outcome | undefined {
+    const fate = this.#sessions.fate(call.session, call.sequence)
+    return fate === 'never' ? undefined : fate
   }
 
   /** Whether the command may make the state larger. */
@@ -234,7 +246,10 @@ export class PartitionState {
   /** A call that was answered hears that again; a new one is applied, and what is final is recorded. */
   #answer(call: CallId, fresh: () => Outcome): Outcome {
     const known = this.#sessions.admit(call)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      if (known.kind === 'done' || known.kind === 'refused') this.#repeatCount++
+      return known
+    }
     const outcome = fresh()
     if (outcome.kind !== 'retry') this.#sessions.record(call.session, call.sequence, outcome)
     return outcome
