@@ -1,0 +1,400 @@
+/**
+ * An owner's side of replication, from the epoch in which it became owner until somebody else does. It commits what all
+ * backups of the newest known configuration hold, and every learner that it asked to promote; never by majority.
+ *
+ * A new owner logs a barrier in its own epoch and serves nothing, reads included, until that is applied: then its whole
+ * tail is committed in its epoch. If the table moves on with the same owner and no epoch skipped, it goes on serving;
+ * new entries carry the new epoch.
+ */
+import type { MemberId } from '../base/ids.ts'
+import type { PartitionEntry } from '../consensus/cluster-state.ts'
+import { Chores } from './chores.ts'
+import type { Command, LogEntry, Outcome } from './command.ts'
+import { Copy } from './copy.ts'
+import { OpenCalls } from './open-calls.ts'
+import type { ReplicationMessage } from './messages.ts'
+import type { Held, Replica } from './replica.ts'
+import { Petitions } from './petitions.ts'
+import { OutgoingTransfer } from './transfer.ts'
+import type { Turn } from './turn.ts'
+import type { CallerMessage } from './waiting-line.ts'
+
+type Appended = Extract<ReplicationMessage, { readonly kind: 'appended' }>
+type Chunked = Extract<ReplicationMessage, { readonly kind: 'chunked' }>
+
+/** A transfer whose window came back unanswered this often is begun anew. */
+const repeatMax = 8
+
+export class Tenure {
+  readonly replica: Replica
+  readonly turn: Turn
+  readonly held: Held
+  /** The barrier is applied: requests are served while the lease holds. */
+  isOpen = false
+  readonly chores: Chores
+  readonly #calls: OpenCalls
+  readonly #barrierIndex: number
+  readonly #copies = new Map<MemberId, Copy>()
+  readonly #petitions: Petitions
+  readonly #beganAtMs: number
+  #entry: PartitionEntry
+
+  constructor(replica: Replica, held: Held, entry: PartitionEntry) {
+    this.replica = replica
+    this.turn = replica.turn
+    this.held = held
+    this.#entry = entry
+    this.#calls = new OpenCalls(this)
+    this.chores = new Chores(this)
+    this.#petitions = new Petitions(this)
+    this.#beganAtMs = this.turn.now.monotonicMs
+    const tailLength = held.log.lastIndex - replica.commitIndex
+    this.turn.emit('info', 'replication.owner-promoted', {
+      partition: replica.partition,
+      epoch: entry.epoch,
+      tailLength,
+    })
+    this.#barrierIndex = this.propose({ kind: 'barrier' })
+    this.#sync(this.#barrierIndex)
+  }
+
+  get bytes(): number {
+    let bytes = 0
+    for (const copy of this.#copies.values()) bytes += copy.transfer?.bytes ?? 0
+    return bytes
+  }
+
+  /** The configuration's epoch, which new entries carry. */
+  get epoch(): number {
+    return this.#entry.epoch
+  }
+
+  get copies(): Iterable<Copy> {
+    return this.#copies.values()
+  }
+
+  /** Hybrid logical time: the wall clock, but never before the last entry. */
+  get atMs(): number {
+    return Math.max(this.replica.lastAtMs, this.turn.now.wallMs)
+  }
+
+  /** As many copies as a write needs. */
+  get hasCopies(): boolean {
+    return 1 + this.#entry.backups.length >= this.turn.table.settings.minCopies
+  }
+
+  /** Too much is logged and not committed. */
+  get isCrowded(): boolean {
+    const { openMax, openBytesMax, logBytesMax } = this.turn.options
+    const { log } = this.held
+    return log.lastIndex - this.replica.commitIndex >= openMax || log.bytes > openBytesMax + logBytesMax
+  }
+
+  /** The table moved on by one epoch and this member is still the owner. */
+  configure(entry: PartitionEntry): void {
+    this.#entry = entry
+    this.#petitions.epochMoved()
+    this.#sync(this.held.log.lastIndex + 1)
+    this.advance()
+    this.#petitions.consider()
+    this.turn.touch(this.replica)
+  }
+
+  /** Appends a command to the log; returns its index. */
+  propose(command: Command): number {
+    const { log } = this.held
+    const entry: LogEntry = { epoch: this.#entry.epoch, index: log.lastIndex + 1, atMs: this.atMs, command }
+    log.append(entry)
+    this.replica.lastAtMs = entry.atMs
+    this.turn.touch(this.replica)
+    return entry.index
+  }
+
+  admit(from: MemberId, message: CallerMessage): void {
+    this.#calls.admit(from, message)
+  }
+
+  /** Moves the commit point to what every required copy holds. */
+  advance(): void {
+    let index = this.replica.durableIndex
+    for (const copy of this.#copies.values()) if (copy.isRequired) index = Math.min(index, copy.match)
+    if (index <= this.replica.commitIndex) return
+    this.replica.commitIndex = index
+    if (this.#copies.size > 0) this.turn.announce(this.replica)
+    this.replica.applyReady()
+  }
+
+  /** An entry of the log was applied. */
+  applied(entry: LogEntry, outcome: Outcome | undefined): void {
+    this.#calls.applied(entry, outcome)
+    this.chores.applied(entry, outcome)
+    if (entry.index === this.#barrierIndex) this.#open()
+  }
+
+  /** A copy's answer to an append. */
+  appended(from: MemberId, message: Appended): void {
+    const copy = this.#copies.get(from)
+    if (copy === undefined || message.epoch < copy.sinceEpoch || message.epoch > this.#entry.epoch) return
+    const nowMs = this.turn.now.monotonicMs
+    if (message.needsSnapshot) this.#emptied(copy)
+    else if (message.isAccepted) {
+      if (message.matchIndex > this.held.log.lastIndex) return
+      copy.accepted(message.matchIndex, nowMs, this.turn.options)
+      if (copy.mode === 'snapshot' && copy.match >= (copy.transfer?.index ?? this.held.log.baseIndex))
+        this.#endTransfer(copy, copy.match + 1)
+      this.#petitions.consider()
+      this.advance()
+    } else if (!copy.rejected(message.matchIndex, nowMs)) return
+    if (copy.mode !== 'stream' || copy.next <= this.held.log.lastIndex) this.turn.touch(this.replica)
+  }
+
+  /** A copy knows a newer epoch, or has just learnt of this one and refused what was on its way. */
+  refused(from: MemberId, epoch: number): void {
+    const copy = this.#copies.get(from)
+    if (copy === undefined || !copy.isOutstanding) return
+    copy.heard(this.turn.now.monotonicMs)
+    copy.isAhead = epoch > this.#entry.epoch
+    if (copy.isAhead || copy.refusedEpoch === epoch) return
+    copy.refusedEpoch = epoch
+    copy.rewind()
+    this.turn.touch(this.replica)
+  }
+
+  chunked(from: MemberId, message: Chunked): void {
+    const copy = this.#copies.get(from)
+    const transfer = copy?.transfer
+    if (copy === undefined || transfer?.id !== message.transfer || !transfer.acked(message.ordinal)) return
+    transfer.sentAtMs = this.turn.now.monotonicMs
+    copy.heard(this.turn.now.monotonicMs)
+    if (transfer.isDone) this.#endTransfer(copy, transfer.index + 1)
+    this.turn.touch(this.replica)
+  }
+
+  /** The link to a member came back, or a lane of it was reset: what was in flight is lost. */
+  linked(member: MemberId): void {
+    const copy = this.#copies.get(member)
+    if (copy === undefined) return
+    copy.rewind()
+    if (copy.transfer !== undefined) this.#repeat(copy, copy.transfer)
+    this.turn.touch(this.replica)
+  }
+
+  /** Sends what the copies are ready for. */
+  flush(): void {
+    for (const copy of this.#copies.values()) this.#feed(copy)
+    if (this.isOpen) this.chores.schedule(-Infinity)
+  }
+
+  /** Tells the commit point to those that have not heard it with an entry. */
+  announce(): void {
+    for (const copy of this.#copies.values()) {
+      if (copy.mode === 'stream' && copy.announced < this.replica.commitIndex) this.#sendEmpty(copy)
+    }
+  }
+
+  /** Logs what is due. */
+  tend(): void {
+    if (this.isOpen) this.chores.tend()
+  }
+
+  /** Looks at the copies' timers; false if there is nothing left to look at. */
+  sweep(): boolean {
+    let isBusy = !this.isOpen
+    for (const copy of this.#copies.values()) {
+      this.#retry(copy)
+      this.#confirm(copy)
+      isBusy ||=
+        copy.isOutstanding || !copy.isBackup || copy.mode !== 'stream' || copy.confirmed < this.replica.commitIndex
+    }
+    this.#petitions.consider()
+    return this.#petitions.repeat() || isBusy
+  }
+
+  /** Copies that still catch up need the entries after this one. */
+  neededAfter(): number {
+    let index = Infinity
+    for (const copy of this.#copies.values())
+      index = Math.min(index, copy.transfer?.index ?? (copy.match > 0 ? copy.match : Infinity))
+    return index
+  }
+
+  end(): void {
+    for (const copy of this.#copies.values()) this.#stopTransfer(copy)
+    this.#calls.end()
+  }
+
+  #open(): void {
+    this.isOpen = true
+    const { turn, replica } = this
+    this.held.state.promoted(turn.now.monotonicMs)
+    turn.effects.push({ kind: 'opened', partition: replica.partition, epoch: this.#entry.epoch })
+    turn.emit('info', 'replication.opened', {
+      partition: replica.partition,
+      epoch: this.#entry.epoch,
+      gapMs: turn.now.monotonicMs - this.#beganAtMs,
+    })
+    this.chores.endSessions()
+    replica.admitWaiting()
+    turn.touch(replica)
+  }
+
+  /** Makes the copies those of the entry. `next`: where to look for the common prefix with newcomers. */
+  #sync(next: number): void {
+    const { backups, learners, epoch } = this.#entry
+    for (const [member, copy] of this.#copies) {
+      if (backups.includes(member) || learners.includes(member)) continue
+      this.#stopTransfer(copy)
+      this.#copies.delete(member)
+    }
+    for (const member of [...backups, ...learners]) {
+      const isBackup = backups.includes(member)
+      const copy = this.#copies.get(member) ?? this.#newCopy(member, isBackup, next)
+      copy.isBackup = isBackup
+      if (copy.isAhead) copy.rewind()
+      copy.isAhead = false
+      const askedEpoch = copy.promotion?.askedEpoch
+      if (isBackup || (askedEpoch !== undefined && askedEpoch < epoch)) copy.promotion = undefined
+    }
+  }
+
+  #newCopy(member: MemberId, isBackup: boolean, next: number): Copy {
+    const { now, options } = this.turn
+    const copy = new Copy(member, isBackup, this.#entry.epoch, next, now.monotonicMs, options.retransmitMs)
+    this.#copies.set(member, copy)
+    return copy
+  }
+
+  #feed(copy: Copy): void {
+    const { log } = this.held
+    const { options, now } = this.turn
+    if (copy.mode !== 'snapshot' && copy.next <= log.baseIndex) copy.mode = 'snapshot'
+    if (copy.mode === 'snapshot') return this.#transfer(copy)
+    for (;;) {
+      const parcel = copy.nextParcel(log, options, now.monotonicMs)
+      if (parcel === undefined) return
+      this.#send(copy, parcel.previousEpoch, parcel.previousIndex, parcel.entries)
+    }
+  }
+
+  #sendEmpty(copy: Copy): void {
+    const previousIndex = copy.next - 1
+    const previousEpoch = this.held.log.epochAt(previousIndex)
+    if (previousEpoch !== undefined) this.#send(copy, previousEpoch, previousIndex, [])
+  }
+
+  #send(copy: Copy, previousEpoch: number, previousIndex: number, entries: readonly LogEntry[]): void {
+    const { partition, commitIndex, hashes } = this.replica
+    const newest = hashes.at(-1)
+    copy.announced = commitIndex
+    this.turn.send(copy.member, 'data', {
+      kind: 'append',
+      partition,
+      epoch: this.#entry.epoch,
+      previousEpoch,
+      previousIndex,
+      commitIndex,
+      entries,
+      hashIndex: newest?.index ?? 0,
+      hash: newest?.hash ?? 0,
+    })
+  }
+
+  /** The copy says that it holds nothing. With the whole log at hand that begins at the start; else by a snapshot. */
+  #emptied(copy: Copy): void {
+    copy.heard(this.turn.now.monotonicMs)
+    if (copy.transfer !== undefined) return
+    copy.emptyCount += 1
+    if (copy.match > 0 && copy.emptyCount < 2) return copy.probeFrom(copy.match + 1)
+    copy.match = 0
+    copy.probeFrom(this.held.log.baseIndex === 0 ? 1 : 0)
+    if (copy.isBackup) this.#petitions.askRemoval(copy)
+  }
+
+  /** Starts or goes on with a snapshot. */
+  #transfer(copy: Copy): void {
+    const { turn, held } = this
+    if (copy.transfer === undefined) {
+      if (turn.transfers >= turn.options.transfersMax) return
+      turn.transfers += 1
+      const epoch = held.log.epochAt(held.state.appliedIndex) as number
+      copy.sent(turn.now.monotonicMs)
+      copy.transfer = new OutgoingTransfer(turn.nextTransfer(), held.state, epoch, turn.now.monotonicMs)
+      turn.emit('info', 'replication.snapshot-sent', {
+        partition: this.replica.partition,
+        to: copy.member,
+        index: copy.transfer.index,
+      })
+    }
+    this.#sendChunks(copy, copy.transfer, copy.transfer.next(turn.options.chunkWindow, turn.options.chunkBytes))
+  }
+
+  #sendChunks(copy: Copy, transfer: OutgoingTransfer, chunks: ReturnType<OutgoingTransfer['next']>): void {
+    const { partition } = this.replica
+    for (const { ordinal, isLast, records } of chunks) {
+      const { id, epoch, index } = transfer
+      this.turn.send(copy.member, 'bulk', {
+        kind: 'chunk',
+        partition,
+        epoch: this.#entry.epoch,
+        transfer: id,
+        ordinal,
+        isLast,
+        lastEpoch: epoch,
+        lastIndex: index,
+        records,
+      })
+    }
+  }
+
+  /** Sends the window again; gives the transfer up when that has been in vain too often. */
+  #repeat(copy: Copy, transfer: OutgoingTransfer): void {
+    transfer.sentAtMs = this.turn.now.monotonicMs
+    transfer.repeatCount += 1
+    if (transfer.repeatCount <= repeatMax) return this.#sendChunks(copy, transfer, transfer.unacked)
+    // A probe finds out whether the copy is there at all; its answer brings the next snapshot.
+    this.#endTransfer(copy, this.held.log.lastIndex + 1)
+  }
+
+  #endTransfer(copy: Copy, next: number): void {
+    this.#stopTransfer(copy)
+    copy.probeFrom(next)
+  }
+
+  #stopTransfer(copy: Copy): void {
+    if (copy.transfer === undefined) return
+    copy.transfer = undefined
+    this.turn.transfers -= 1
+  }
+
+  #retry(copy: Copy): void {
+    const { now, options } = this.turn
+    const { transfer } = copy
+    if (transfer !== undefined) {
+      if (now.monotonicMs - transfer.sentAtMs < options.retransmitMaxMs) return
+      this.#repeat(copy, transfer)
+    } else if (copy.mode === 'snapshot') {
+      // A place among the transfers may have become free.
+    } else if (copy.isRetryDue(now.monotonicMs)) {
+      copy.rewind()
+      copy.backOff(options)
+    } else return
+    this.turn.touch(this.replica)
+  }
+
+  /** A while after the last commit, makes sure that the copy has heard of it: the announcement may have been lost. */
+  #confirm(copy: Copy): void {
+    const { replica } = this
+    if (
+      copy.mode !== 'stream' ||
+      copy.isOutstanding ||
+      copy.confirmed >= replica.commitIndex ||
+      copy.match < replica.commitIndex
+    )
+      return
+    if (!copy.isConfirmDue(this.turn.now.monotonicMs, this.turn.options.retransmitMaxMs)) return
+    copy.sent(this.turn.now.monotonicMs)
+    copy.confirming = replica.commitIndex
+    copy.isWaiting = true
+    this.#sendEmpty(copy)
+  }
+}
