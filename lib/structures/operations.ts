@@ -2,8 +2,9 @@
  * Every operation and query of the structures, and their shapes for the wire and the log. The doc comment of each says what
  * it returns and refuses; results are positional where they are hot. Kinds are `structure.verb`, codes are stable for ever.
  *
- * Several operations of one command are all checked in the state before the first of them, then executed in order. An
- * operation whose condition an earlier one of the same command broke does nothing then and returns null.
+ * The operations of one command are all checked in the state before it, then executed in order: a condition (ifVersion,
+ * ifAbsent, a token) is judged before the command. So replication refuses a second change of the same key, but for appends
+ * to one group of a queue. What is impossible all the same by the time it runs does nothing and returns null.
  */
 import { lazy, list, record, string, uint, variants, type Shape } from '../base/shape.ts'
 import { groupOperations, groupQueries, type GroupOperation, type GroupQuery } from './group-operations.ts'

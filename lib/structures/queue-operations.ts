@@ -1,6 +1,7 @@
 /**
  * What a queue's shard (queue, partition) and a list of dead letters can be told and asked. The options of a queue live
- * in its definition (consensus) and come along with `put` and `take`, so that the log alone decides; the newest stay.
+ * in its definition (consensus) and come along with `put` and `take`, so that the log alone decides. The newest stay until
+ * the shard is empty; so a caller that has options sends them with every put.
  */
 import {
   boolean,
