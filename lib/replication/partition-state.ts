@@ -304,7 +304,8 @@ export class PartitionState {
   }
 
   #releaseHeld(session: SessionId, time: EntryTime): void {
-    this.#machine.endSession(session, { ...time, session, ordinal: 0 })
+    const isLocked = (key: string): boolean => this.#transactions.isLocked(key)
+    this.#machine.endSession(session, { ...time, session, ordinal: 0 }, isLocked)
   }
 
   /** Each for itself: what a transaction holds or what no longer applies is left out. */
@@ -342,7 +343,8 @@ export class PartitionState {
 
 /**
  * The first operation that changes a key which another of the same command changes: the second would be checked before
- * the first is executed. Kinds that end in `.check` or `.verify` change nothing and may stand beside one that does.
+ * the first is executed. Kinds that end in `.check` or `.verify` change nothing and may stand beside one that does;
+ * `queue.put` locks its message group for order's sake alone and depends on nothing in it.
  */
 function conflicting(
   operations: readonly Operation[],
@@ -351,7 +353,7 @@ function conflicting(
   if (operations.length < 2) return undefined
   const changed = new Set<string>()
   for (const [ordinal, operation] of operations.entries()) {
-    if (/\.(?:check|verify)$/.test(operation.kind)) continue
+    if (/\.(?:check|verify)$|^queue\.put$/.test(operation.kind)) continue
     for (const key of new Set(machine.locks(operation))) {
       const message = `two operations of one command change ${key}`
       if (changed.has(key)) return { refusal: { code: 'INVALID', message, detail: key }, operation: ordinal }

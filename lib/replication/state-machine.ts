@@ -49,8 +49,11 @@ export interface StateMachine {
   execute(operation: Operation, context: ApplyContext): Plain
   /** Reads; `atMs` is the owner's current hybrid logical time. */
   query(query: Query, atMs: number): QueryResult
-  /** Releases what the session holds: locks, message leases. */
-  endSession(session: SessionId, context: ApplyContext): void
+  /**
+   * Releases what the session holds: locks, message leases. What `isLocked` says is held by a transaction (a later session
+   * of the member may commit with it) stays for now and ends by time.
+   */
+  endSession(session: SessionId, context: ApplyContext, isLocked: (key: string) => boolean): void
   /** All records, as references to immutable values: the state at this moment, however long it takes to send them. */
   snapshot(): readonly SnapshotRecord[]
   /** Takes one record of a snapshot into an otherwise empty state. */
