@@ -71,7 +71,12 @@ export function slowLink(names: readonly string[], delayMaxMs: number, random: P
 
 /** Any frame may be lost, doubled, or overtaken. */
 export function datagram(
-  ratios: { readonly lossRatio: number; readonly doubleRatio: number; readonly strayRatio: number; readonly strayMaxMs: number },
+  ratios: {
+    readonly lossRatio: number
+    readonly doubleRatio: number
+    readonly strayRatio: number
+    readonly strayMaxMs: number
+  },
   random: Prng,
 ): Rule {
   const doubled: Fate = { kind: 'double' }

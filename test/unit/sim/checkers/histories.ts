@@ -1,13 +1,7 @@
 /** Reads the recorded histories of other systems: Jepsen's logs of one register, and EDN lines of a string store. */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  checkEach,
-  checkOne,
-  type Call,
-  type Model,
-  type Verdict,
-} from '../../../../sim/checkers/linearizability.ts'
+import { checkEach, checkOne, type Call, type Model, type Verdict } from '../../../../sim/checkers/linearizability.ts'
 import { registerModel, type RegisterInput, type RegisterOutput } from '../../../../sim/checkers/register.ts'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }

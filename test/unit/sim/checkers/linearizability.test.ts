@@ -18,7 +18,13 @@ const read = (value: string | undefined, calledAt: number, returnedAt: number): 
   input: { kind: 'read' },
   output: { kind: 'read', value },
 })
-const swap = (expected: string, value: string, isMatch: boolean, calledAt: number, returnedAt: number): RegisterCall => ({
+const swap = (
+  expected: string,
+  value: string,
+  isMatch: boolean,
+  calledAt: number,
+  returnedAt: number,
+): RegisterCall => ({
   calledAt,
   returnedAt,
   input: { kind: 'swap', expected, value },
@@ -46,11 +52,13 @@ test('finds an acknowledged write that is lost', () => {
 })
 
 test('lets a write of unknown outcome take effect late, or never, but not twice', () => {
-  expect(checkOne(registerModel, [write('a', 0, Infinity), read(undefined, 1, 2), read('a', 3, 4)])).toBe('linearizable')
+  expect(checkOne(registerModel, [write('a', 0, Infinity), read(undefined, 1, 2), read('a', 3, 4)])).toBe(
+    'linearizable',
+  )
   expect(checkOne(registerModel, [write('a', 0, Infinity), read(undefined, 1, 2)])).toBe('linearizable')
-  expect(
-    checkOne(registerModel, [write('a', 0, Infinity), read('a', 1, 2), write('b', 3, 4), read('a', 5, 6)]),
-  ).toBe('violated')
+  expect(checkOne(registerModel, [write('a', 0, Infinity), read('a', 1, 2), write('b', 3, 4), read('a', 5, 6)])).toBe(
+    'violated',
+  )
 })
 
 test('finds a value that nobody wrote', () => {
@@ -78,7 +86,10 @@ test('a key that is hard to prove does not hide a violation in another', () => {
 
 test('says undecided when the work runs out', () => {
   const calls = [...Array.from({ length: 40 }, (_, i) => write(`w${i}`, i, 100 + i)), read('nobody', 50, 200)]
-  expect(checkEach(registerModel, new Map([['hard', calls]]), 100_000)).toEqual({ verdict: 'undecided', keys: ['hard'] })
+  expect(checkEach(registerModel, new Map([['hard', calls]]), 100_000)).toEqual({
+    verdict: 'undecided',
+    keys: ['hard'],
+  })
 })
 
 const folder = join(import.meta.dirname, '../../../fixtures/histories')

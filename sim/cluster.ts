@@ -1,0 +1,195 @@
+/** A whole simulated cluster: machines, wires, observer, and the client port that workloads use. */
+import type { Shape } from '../lib/base/shape.ts'
+import type { ClusterState, Settings } from '../lib/consensus/cluster-state.ts'
+import type { Peer } from '../lib/peer/driver.ts'
+import type { WireMessage } from '../lib/peer/wire.ts'
+import type { StateMachine } from '../lib/replication/state-machine.ts'
+import type { StructureOperation, StructureQuery } from '../lib/structures/operations.ts'
+import type { Client, Part, Settled } from './client.ts'
+import { Fabric, type FabricOptions } from './fabric.ts'
+import { Machine } from './machine.ts'
+import { Observer } from './observer.ts'
+import type { World } from './world.ts'
+
+export interface ClusterOptions {
+  readonly nodeCount: number
+  readonly settings: Settings
+  /** How many zones the machines are spread over; 1 gives them none. */
+  readonly zoneCount: number
+  /** Found by the promise of all, instead of by the first machine alone. */
+  readonly isFoundedTogether: boolean
+  readonly fabric: FabricOptions
+  /** Bound of the drift of each machine's clock. */
+  readonly driftPpmMax: number
+  readonly createState: () => StateMachine
+  readonly shape: Shape<WireMessage> | undefined
+  readonly isFrozen: boolean
+}
+
+/** What a call may take over its deadline while its machine is awake: the lag of a turn and the reply's way. */
+const lateMaxMs = 1_000
+
+export class Cluster implements Client {
+  readonly machines: readonly Machine[]
+  readonly fabric: Fabric<WireMessage>
+  readonly observer: Observer
+  readonly #world: World
+  readonly #options: ClusterOptions
+
+  constructor(world: World, options: ClusterOptions) {
+    this.#world = world
+    this.#options = options
+    this.fabric = new Fabric(world, options.fabric)
+    this.observer = new Observer(world)
+    const { observer } = this
+    const drifts = world.random.fork('drift')
+    this.machines = Array.from(
+      { length: options.nodeCount },
+      (_, i) =>
+        new Machine(
+          world,
+          this.fabric,
+          {
+            name: `goose-${i + 1}`,
+            driftPpm: drifts.between(-options.driftPpmMax, options.driftPpmMax),
+            zone: options.zoneCount > 1 ? `zone-${i % options.zoneCount}` : undefined,
+            settings: options.settings,
+            createState: options.createState,
+            shape: options.shape,
+            isFrozen: options.isFrozen,
+          },
+          {
+            emitted: (machine, event) => observer.emitted(machine, event),
+            applied: (_machine, state) => observer.applied(state),
+            opened: (machine, partition, epoch) => observer.opened(machine, partition, epoch),
+          },
+        ),
+    )
+  }
+
+  get nodeCount(): number {
+    return this.machines.length
+  }
+
+  get partitionCount(): number {
+    return this.#options.settings.partitionCount
+  }
+
+  /** Starts all machines. */
+  boot(): void {
+    const addresses = this.machines.map(machine => machine.address)
+    this.machines.forEach((machine, i) => {
+      if (this.#options.isFoundedTogether) {
+        machine.seeds = addresses
+        machine.expect = addresses.length
+      } else if (i > 0) {
+        machine.seeds = addresses.filter(address => address !== machine.address)
+      }
+      this.#world.after(this.#world.random.float() * 500, () => {
+        machine.start()
+        // Whoever starts again joins what is there.
+        machine.seeds = addresses.filter(address => address !== machine.address)
+        machine.expect = undefined
+      })
+    })
+  }
+
+  /** The peer that most of the awake members take for their leader, if it takes itself for one. */
+  leader(): Machine | undefined {
+    const peers = this.machines.filter(machine => machine.isAwake)
+    const leaders = peers.filter(machine => machine.running?.peer.consensus.role === 'leader')
+    return leaders.sort((a, b) => termOf(b) - termOf(a))[0]
+  }
+
+  /** All live members of the newest state are there, and each partition has all the copies it can have. */
+  isWhole(): boolean {
+    const state = this.leader()?.running?.peer.state
+    if (state === undefined || state.cluster === '') return false
+    const running = this.machines.flatMap(machine => machine.running?.member ?? [])
+    if (running.some(member => state.members.get(member)?.state !== 'live')) return false
+    if (state.members.size !== running.length) return false
+    const copiesWanted = Math.min(state.settings.copies, running.length)
+    return state.partitions.every(entry => entry.owner !== undefined && entry.backups.length + 1 >= copiesWanted)
+  }
+
+  /** The newest agreed state. */
+  get state(): ClusterState | undefined {
+    return this.leader()?.running?.peer.state ?? this.observer.state
+  }
+
+  machineOf(member: string): Machine | undefined {
+    return this.machines.find(machine => machine.running?.member === member)
+  }
+
+  // --- the client port ---
+
+  isRunning(node: number): boolean {
+    return this.machines[node]?.running !== undefined
+  }
+
+  call(
+    node: number,
+    partition: number,
+    operations: readonly StructureOperation[],
+    deadlineMs: number,
+    settle: (outcome: Settled) => void,
+  ): void {
+    this.#enter(node, deadlineMs, settle, (peer, atMs, done) =>
+      peer.call({ partition, deadlineMs: atMs }, operations, done),
+    )
+  }
+
+  ask(
+    node: number,
+    partition: number,
+    query: StructureQuery,
+    deadlineMs: number,
+    settle: (outcome: Settled) => void,
+  ): void {
+    this.#enter(node, deadlineMs, settle, (peer, atMs, done) => peer.ask({ partition, deadlineMs: atMs }, query, done))
+  }
+
+  transact(node: number, parts: readonly Part[], deadlineMs: number, settle: (outcome: Settled) => void): void {
+    this.#enter(node, deadlineMs, settle, (peer, atMs, done) => peer.transact(parts, atMs, done))
+  }
+
+  #enter(
+    node: number,
+    deadlineMs: number,
+    settle: (outcome: Settled) => void,
+    ask: (peer: Peer, atMs: number, done: (outcome: Settled) => void) => void,
+  ): void {
+    const machine = this.machines[node]
+    const running = machine?.running
+    if (machine === undefined || running === undefined) {
+      this.#world.after(0, () => settle({ kind: 'unavailable', message: 'nothing runs there' }))
+      return
+    }
+    let isOpen = true
+    const done = (outcome: Settled): void => {
+      if (!isOpen) return this.observer.violate('settled-once', `${machine.name} settled a call twice`)
+      isOpen = false
+      unwatch()
+      cancel()
+      settle(outcome)
+    }
+    const unwatch = machine.watch(() => done({ kind: 'indeterminate', message: 'the process died' }))
+    const { process, peer } = running
+    let cancel = (): void => {}
+    process.enter(() => {
+      const atMs = process.now().monotonicMs + deadlineMs
+      cancel = process.at(atMs + lateMaxMs, () => {
+        if (isOpen)
+          this.observer.violate(
+            'deadline',
+            `a call on ${machine.name} is still open ${lateMaxMs} ms after its deadline`,
+          )
+      })
+      ask(peer, atMs, done)
+    })
+  }
+}
+
+function termOf(machine: Machine): number {
+  return machine.running?.peer.consensus.term ?? 0
+}

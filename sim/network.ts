@@ -1,0 +1,325 @@
+/**
+ * The Network port on virtual time: same contract as the real adapters, messages by reference. A process dials its
+ * targets, links come up by a hello of both ends, idle links ping, silent ones close, lost ones are dialed again.
+ * What happens to packets is the fabric's matter.
+ */
+import type { Lane } from '../lib/base/machine.ts'
+import type { Prng } from '../lib/base/prng.ts'
+import type { Shape } from '../lib/base/shape.ts'
+import {
+  networkLimitsDefault,
+  type ConnectTarget,
+  type HelloSource,
+  type LinkDown,
+  type LinkHello,
+  type Network,
+  type NetworkLimits,
+  type NetworkListener,
+  type Refusal,
+} from '../lib/transport/network.ts'
+import type { Fabric } from './fabric.ts'
+import { closeEnd, openLink, type End } from './link.ts'
+import type { SimProcess } from './process.ts'
+import type { Packet } from './rules.ts'
+import { Target } from './target.ts'
+
+export interface SimNetworkOptions<Body> {
+  readonly fabric: Fabric<Body>
+  readonly process: SimProcess
+  readonly address: string
+  readonly hello: HelloSource
+  readonly limits?: Partial<NetworkLimits>
+  /** Sends each body through its wire form, to catch what a shape forgets and what shares state. */
+  readonly shape?: Shape<Body>
+  /** Freezes each body in depth, to catch who changes what it sent or received. */
+  readonly isFrozen?: boolean
+}
+
+type DialResult = 'up' | 'refused' | 'lost' | 'own'
+
+export class SimNetwork<Body> implements Network<Body> {
+  readonly process: SimProcess
+  readonly limits: NetworkLimits
+  readonly random: Prng
+  readonly #fabric: Fabric<Body>
+  readonly #options: SimNetworkOptions<Body>
+  readonly #ends = new Map<string, End<Body>>()
+  readonly #targets = new Map<string, Target<Body>>()
+  readonly #refusals = new Set<string>()
+  readonly #cancels = new Map<End<Body>, () => void>()
+  #listener: NetworkListener<Body> | undefined
+
+  constructor(options: SimNetworkOptions<Body>) {
+    this.#options = options
+    this.#fabric = options.fabric
+    this.process = options.process
+    this.limits = { ...networkLimitsDefault, ...options.limits }
+    this.random = options.process.random.fork('network')
+  }
+
+  get self(): { readonly member: string; readonly peer: string; readonly addresses: readonly string[] } {
+    const { address } = this.#options
+    return { member: this.#options.hello().member, peer: `peer-of-${address}`, addresses: [address] }
+  }
+
+  get links(): readonly string[] {
+    return [...this.#ends.keys()]
+  }
+
+  start(listener: NetworkListener<Body>): Promise<void> {
+    this.#listener = listener
+    this.#fabric.ports.set(this.#options.address, this)
+    return Promise.resolve()
+  }
+
+  stop(): Promise<void> {
+    this.#listener = undefined
+    for (const target of this.#targets.values()) target.stop()
+    this.#targets.clear()
+    this.leave(false)
+    return Promise.resolve()
+  }
+
+  /** What the operating system does when the process is gone: closes its connections and refuses new ones. */
+  leave(isAbrupt: boolean): void {
+    this.#listener = undefined
+    if (this.#fabric.ports.get(this.#options.address) === this) this.#fabric.ports.delete(this.#options.address)
+    for (const end of [...this.#ends.values()]) closeEnd(end, { refused: false, reason: 'stopped' }, isAbrupt)
+  }
+
+  connect(target: ConnectTarget): void {
+    this.forget(target)
+    const made = new Target(this, target)
+    this.#targets.set(keyOf(target), made)
+    made.dial()
+  }
+
+  forget(target: ConnectTarget): void {
+    this.#targets.get(keyOf(target))?.stop()
+    this.#targets.delete(keyOf(target))
+  }
+
+  send(member: string, lane: Lane, body: Body): void {
+    const end = this.#ends.get(member)
+    if (end === undefined) return
+    if (this.#options.isFrozen === true) freeze(body)
+    const { shape } = this.#options
+    const wire = shape === undefined ? body : shape.unpack(shape.pack(body))
+    if (!end.out.send(lane, wire)) this.#resetLane(end, lane)
+  }
+
+  drop(member: string, reason: string): void {
+    const end = this.#ends.get(member)
+    if (end !== undefined) this.process.turn(() => closeEnd(end, { refused: false, reason }, false))
+  }
+
+  announce(): void {
+    const hello = this.hello()
+    for (const end of this.#ends.values()) {
+      if (end.far !== undefined && areApart(hello, end.far)) {
+        const { far } = end
+        this.process.turn(() => {
+          this.refuse('cluster', far)
+          closeEnd(end, { refused: false, reason: 'another cluster' }, false)
+        })
+        continue
+      }
+      const { other } = end
+      end.out.say(() => other.network.#rehear(other, hello))
+    }
+  }
+
+  /** A fault: what is under way on one lane is lost, in both directions, and both ends are told. */
+  breakLane(member: string, lane: Lane): void {
+    const end = this.#ends.get(member)
+    if (end === undefined) return
+    this.#resetLane(end, lane)
+    end.other.network.#resetLane(end.other, lane)
+  }
+
+  /** A fault: the connection breaks; both ends learn it. */
+  breakLink(member: string): void {
+    const end = this.#ends.get(member)
+    if (end !== undefined) closeEnd(end, { refused: false, reason: 'connection reset' }, true)
+  }
+
+  hello(): LinkHello {
+    return { ...this.#options.hello(), peer: this.self.peer, addresses: this.self.addresses }
+  }
+
+  isLinked(member: string): boolean {
+    return this.#ends.has(member)
+  }
+
+  /** One attempt; `done` is called once, inside the process. */
+  dial(address: string, done: (result: DialResult, far?: LinkHello) => void): void {
+    const hello = this.hello()
+    const packet = this.#packetTo(address, 'dial')
+    let isOpen = true
+    const finish = (result: DialResult, far?: LinkHello): void => {
+      if (!isOpen) return
+      isOpen = false
+      cancel()
+      done(result, far)
+    }
+    const cancel = this.process.at(this.process.now().monotonicMs + this.limits.dialTimeoutMs, () => finish('lost'))
+    if (address === this.#options.address) return this.process.turn(() => finish('own'))
+    this.#carry(packet, () => {
+      const listener = this.#fabric.ports.get(address)
+      const back: Packet = { ...packet, from: packet.to, to: packet.from }
+      if (listener === undefined || listener.process.isDead) {
+        return this.#carry(back, () => this.process.enter(() => finish('refused')))
+      }
+      listener.process.enter(() => listener.#accept(this, hello, finish))
+    })
+  }
+
+  refuse(code: Refusal['code'], far: LinkHello): void {
+    const key = `${code} ${far.member}`
+    if (this.#refusals.has(key) || this.#refusals.size >= 1_000) return
+    this.#refusals.add(key)
+    const reason =
+      code === 'cluster'
+        ? `${far.name} belongs to cluster ${far.cluster}, this member to ${this.hello().cluster}: they stay apart`
+        : `${far.name} speaks versions ${far.versionMin} to ${far.versionMax}`
+    this.#listener?.refused({ code, reason, member: far.member, address: far.addresses[0] ?? '' })
+  }
+
+  take(end: End<Body>, lane: Lane, bodies: readonly Body[]): void {
+    end.heardMs = this.process.now().monotonicMs
+    this.#listener?.heard(end.member)
+    for (const body of bodies) {
+      if (end.state !== 'up') return
+      if (this.#options.isFrozen === true) freeze(body)
+      this.#listener?.message(end.member, lane, body)
+    }
+  }
+
+  /** This end of a link is down. */
+  downed(end: End<Body>, down: LinkDown): void {
+    const wasUp = end.state === 'up'
+    end.state = 'down'
+    end.out.close()
+    this.#cancels.get(end)?.()
+    this.#cancels.delete(end)
+    if (this.#ends.get(end.member) !== end) return
+    this.#ends.delete(end.member)
+    this.#fabric.world.note('link-down', this.process.name, end.member)
+    if (wasUp) this.#listener?.linkDown(end.member, down)
+    for (const target of this.#targets.values()) target.lost(end.member)
+  }
+
+  /** Told by a target whose address refused, or where somebody else answered. */
+  absent(member: string, reason: string): void {
+    if (!this.#ends.has(member)) this.#listener?.linkDown(member, { refused: true, reason })
+  }
+
+  #accept(dialer: SimNetwork<Body>, theirs: LinkHello, finish: (result: DialResult, far?: LinkHello) => void): void {
+    if (this.#listener === undefined) return
+    const ours = this.hello()
+    const [near, far] = openLink(this.#fabric, dialer, this)
+    const answer = (word: () => void): void => far.out.say(() => word())
+    if (ours.member === theirs.member) return answer(() => finish('own'))
+    const code = refusalOf(ours, theirs)
+    if (code !== undefined) {
+      this.refuse(code, theirs)
+      return answer(() => {
+        dialer.refuse(code, ours)
+        finish('lost', ours)
+      })
+    }
+    far.far = theirs
+    answer(() => {
+      if (dialer.#listener === undefined || dialer.#ends.has(ours.member)) return finish('up', ours)
+      near.far = ours
+      near.out.say(() => this.#raise(far, theirs))
+      near.out.settleLanes()
+      dialer.#raise(near, ours)
+      finish('up', ours)
+    })
+  }
+
+  #raise(end: End<Body>, far: LinkHello): void {
+    if (this.#listener === undefined || end.other.state === 'down') return
+    const before = this.#ends.get(far.member)
+    if (before !== undefined) {
+      // Both dialed at once: the connection of the smaller member stays, unless the older one is dead at the far end.
+      const isOlderDead = before.other.state === 'down'
+      const isOursFirst = this.self.member < far.member
+      if (!isOlderDead && isOursFirst) return closeEnd(end, { refused: false, reason: 'superfluous' }, false)
+      closeEnd(before, { refused: false, reason: 'replaced' }, false)
+    }
+    end.state = 'up'
+    end.heardMs = this.process.now().monotonicMs
+    this.#ends.set(far.member, end)
+    this.#fabric.world.note('link-up', this.process.name, far.member)
+    this.#watch(end)
+    this.#listener.linkUp(far, Math.min(far.versionMax, this.hello().versionMax))
+  }
+
+  #rehear(end: End<Body>, far: LinkHello): void {
+    if (end.state !== 'up') return
+    end.far = far
+    if (areApart(this.hello(), far)) {
+      this.refuse('cluster', far)
+      return closeEnd(end, { refused: false, reason: 'another cluster' }, false)
+    }
+    this.#listener?.linkUp(far, Math.min(far.versionMax, this.hello().versionMax))
+  }
+
+  #watch(end: End<Body>): void {
+    const nowMs = this.process.now().monotonicMs
+    const look = (): void => {
+      const silentMs = this.process.now().monotonicMs - end.heardMs
+      if (silentMs >= this.limits.silenceMs) {
+        return closeEnd(end, { refused: false, reason: `silent for ${Math.round(silentMs)} ms` }, false)
+      }
+      const { other } = end
+      end.out.say(() => {
+        if (other.state === 'up') other.network.take(other, 'control', [])
+      })
+      this.#watch(end)
+    }
+    this.#cancels.set(end, this.process.at(nowMs + this.limits.pingIntervalMs, look))
+  }
+
+  #resetLane(end: End<Body>, lane: Lane): void {
+    const { other } = end
+    end.out.reset(lane, () => {
+      if (other.state === 'up') other.network.#listener?.laneReset(other.member, lane)
+    })
+    this.process.turn(() => {
+      if (end.state === 'up') this.#listener?.laneReset(end.member, lane)
+    })
+  }
+
+  #packetTo(address: string, kind: Packet['kind']): Packet {
+    return { from: this.process.name, to: address.slice(0, address.lastIndexOf(':')), kind, lane: 'control' }
+  }
+
+  #carry(packet: Packet, arrive: () => void): void {
+    const fate = this.#fabric.fate(packet)
+    if (fate.kind === 'hold' || fate.kind === 'drop') return
+    const delayMs = fate.kind === 'after' ? fate.delayMs : 0
+    this.#fabric.world.after(delayMs + this.#fabric.latencyMs(packet), arrive)
+  }
+}
+
+function keyOf(target: ConnectTarget): string {
+  return target.member ?? target.addresses.join(' ')
+}
+
+function areApart(a: LinkHello, b: LinkHello): boolean {
+  return a.cluster !== '' && b.cluster !== '' && a.cluster !== b.cluster
+}
+
+function refusalOf(a: LinkHello, b: LinkHello): Refusal['code'] | undefined {
+  if (areApart(a, b)) return 'cluster'
+  return a.versionMin > b.versionMax || b.versionMin > a.versionMax ? 'version' : undefined
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const inner of Object.values(value)) freeze(inner)
+}
