@@ -54,7 +54,7 @@ export interface LinkDown {
 
 /** A link that was not admitted. Told once per far end and reason, not at every retry. */
 export interface Refusal {
-  readonly code: 'cluster' | 'version' | 'secret' | 'hello' | 'malformed' | 'duplicate'
+  readonly code: 'cluster' | 'version' | 'secret' | 'hello' | 'malformed'
   /** For people: says which, whose, and what to do. */
   readonly reason: string
   /** The address dialed or dialed from, as far as known. */
@@ -104,7 +104,7 @@ export interface Network<Body> {
 export interface NetworkLimits {
   /** A longer frame closes the connection; a longer body given to `send` throws. Larger allows larger values and holds more memory per link. Default 16 MiB. */
   readonly frameBytesMax: number
-  /** Unsent bytes at which a lane is reset. Larger rides out longer stalls and holds more memory per link. Default 8 MiB, and never less than one frame. */
+  /** Unsent bytes at which a lane is reset. Larger rides out longer stalls and holds more memory per link. Default 8 MiB; a lone larger message still fits. */
   readonly laneUnsentBytesMax: number
   /** Bulk bytes handed to the connection and not yet written. Larger is faster in bulk and delays control and data. Default 256 KiB. */
   readonly bulkUnsentBytesMax: number
@@ -123,6 +123,8 @@ export interface NetworkLimits {
   readonly redialMaxMs: number
   /** A dial, its handshakes included, is given up after this. Default 5,000 ms. */
   readonly dialTimeoutMs: number
+  /** Wires from outside that are not admitted yet; more are closed at once. Default 256. */
+  readonly pendingWiresMax: number
 }
 
 export const networkLimitsDefault: NetworkLimits = {
@@ -137,4 +139,5 @@ export const networkLimitsDefault: NetworkLimits = {
   redialMinMs: 100,
   redialMaxMs: 2_000,
   dialTimeoutMs: 5_000,
+  pendingWiresMax: 256,
 }
