@@ -36,11 +36,11 @@ export const toyShape: Shape<Operation> = variants<ToyOperation>({
   'toy.check': [4, record({ key: string, count: uint })],
   'toy.own': [5, record({ key: string })],
   'toy.clear': [6, record({ key: string })],
-}) as Shape<Operation>
+}) as unknown as Shape<Operation>
 
 export class ToyMachine implements StateMachine {
-  readonly tags = new Map<string, readonly string[]>()
-  readonly owners = new Map<string, string>()
+  readonly tags: Map<string, readonly string[]> = new Map()
+  readonly owners: Map<string, string> = new Map()
   /** What `due` returns next. */
   dueNext: Operation[] = []
   restartedAtMs: number | undefined
