@@ -1,5 +1,5 @@
 /**
- * The Network port: how messages reach other members. The real adapter is libp2p.ts, in-process.ts joins several peers
+ * The Network port: how messages reach other members. The real adapter is libp2p.ts, memory-hub.ts joins several peers
  * of one process, sim/network.ts runs on virtual time; test/conformance/network.ts is what all of them keep.
  *
  * A *link* leads to one member and is up only when both ends heard each other. It carries three *lanes*. Messages of a

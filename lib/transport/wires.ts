@@ -1,6 +1,6 @@
 /**
- * What a link stands on: reliable ordered bytes between two proven peers. libp2p-wires.ts has them from libp2p,
- * memory-wires.ts within one process. Identity, encryption and dialing are the wire's; admission, frames, lanes,
+ * What a link stands on: reliable ordered bytes between two proven peers. libp2p.ts has them from libp2p,
+ * memory-hub.ts within one process. Identity, encryption and dialing are the wire's; admission, frames, lanes,
  * heartbeats and one link per pair are above it, the same for all.
  */
 import type { Address } from './addresses.ts'

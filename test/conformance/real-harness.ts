@@ -1,6 +1,6 @@
 /** Harnesses on real time: conditions are looked at whenever a listener was told something. */
 import { randomBytes } from 'node:crypto'
-import { InProcessHub } from '../../lib/transport/in-process.ts'
+import { MemoryHub } from '../../lib/transport/memory-hub.ts'
 import { Libp2pWires } from '../../lib/transport/libp2p.ts'
 import { MeshNetwork } from '../../lib/transport/mesh.ts'
 import type { Network, NetworkLimits } from '../../lib/transport/network.ts'
@@ -98,8 +98,8 @@ export function libp2pHarness(): NetworkHarness<Uint8Array> {
   })
 }
 
-export function inProcessHarness(): NetworkHarness<Uint8Array> {
-  const hub = new InProcessHub()
+export function memoryHarness(): NetworkHarness<Uint8Array> {
+  const hub = new MemoryHub()
   return realHarness({
     wires: () => hub.wires(),
     kill: async network => hub.kill(network.self.peer),

@@ -1,5 +1,5 @@
 /**
- * Wires between peers of one process: `new InProcessHub()`, then `hub.wires()` for each peer. For tests, and for several
+ * Wires between peers of one process: `new MemoryHub()`, then `hub.wires()` for each peer. For tests, and for several
  * members in one process. Bytes arrive in a later microtask, in order. The hub can hold what goes to or from a peer, as
  * a cut network does (the bytes wait, as they would in socket buffers), and end a peer as a killed process ends.
  *
@@ -14,7 +14,7 @@ interface Station {
   readonly accept: (wire: Wire) => void
 }
 
-export class InProcessHub {
+export class MemoryHub {
   readonly #stations = new Map<string, Station>()
   readonly #held = new Set<string>()
   readonly #ends = new Set<End>()
@@ -23,7 +23,7 @@ export class InProcessHub {
   /** `peer` stands for the key; fresh unless given. Listens at 127.0.0.1 and a port of the hub's own counting. */
   wires(peer?: string): Wires {
     const port = this.#portNext++
-    return new InProcessWires(this, peer ?? `peer-${port}`, { kind: 'ip4', host: '127.0.0.1', port })
+    return new MemoryWires(this, peer ?? `peer-${port}`, { kind: 'ip4', host: '127.0.0.1', port })
   }
 
   /** Holds all bytes to and from this peer until `release`; nothing is closed, nobody is told. */
@@ -77,14 +77,14 @@ export class InProcessHub {
   }
 }
 
-class InProcessWires implements Wires {
+class MemoryWires implements Wires {
   readonly peer: string
-  readonly #hub: InProcessHub
+  readonly #hub: MemoryHub
   readonly #address: Address
   readonly listen: readonly Address[]
   #station: Station | undefined
 
-  constructor(hub: InProcessHub, peer: string, address: Address) {
+  constructor(hub: MemoryHub, peer: string, address: Address) {
     this.#hub = hub
     this.peer = peer
     this.#address = address
@@ -118,7 +118,7 @@ class End implements Wire {
   readonly remoteAddress: string
   readonly isDialer: boolean
   other: End | undefined
-  readonly #hub: InProcessHub
+  readonly #hub: MemoryHub
   #queue: Uint8Array[] = []
   #listener: WireListener | undefined
   #isPumping = false
@@ -128,7 +128,7 @@ class End implements Wire {
   #isEnded = false
   unsentBytes = 0
 
-  constructor(hub: InProcessHub, localPeer: string, remotePeer: string, remoteAddress: string, isDialer: boolean) {
+  constructor(hub: MemoryHub, localPeer: string, remotePeer: string, remoteAddress: string, isDialer: boolean) {
     this.#hub = hub
     this.localPeer = localPeer
     this.remotePeer = remotePeer
