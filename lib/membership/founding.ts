@@ -194,8 +194,7 @@ export class Founding implements Machine<FoundingInput, FoundingEffect> {
         this.#asked(heard, message.attempt, message.expect)
         break
       case 'promise':
-        if (!this.#isCandidate || message.attempt !== this.#attempt) this.#refusePromise(from, message.attempt)
-        else this.#promises.add(from)
+        this.#takePromise(from, message.attempt)
         break
       case 'decline':
         if (message.belongs) heard.belongs = true
@@ -230,10 +229,11 @@ export class Founding implements Machine<FoundingInput, FoundingEffect> {
     })
   }
 
-  /** A promise that can no longer be used goes back, also when the first release was lost; one of a founder stays. */
-  #refusePromise(from: MemberId, attempt: number): void {
+  /** A promise that cannot be used any more goes back, also when the first release was lost; one that founded stays. */
+  #takePromise(from: MemberId, attempt: number): void {
     if (this.#phase === 'member') this.#send(from, { kind: 'founded' })
-    else if (!this.#isCandidate || attempt < this.#attempt) this.#send(from, { kind: 'release', attempt })
+    else if (this.#isCandidate && attempt === this.#attempt) this.#promises.add(from)
+    else this.#send(from, { kind: 'release', attempt })
   }
 
   #giveUp(): void {
