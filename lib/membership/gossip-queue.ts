@@ -6,19 +6,21 @@ import type { MemberId } from '../base/ids.ts'
 import type { Claim } from './claim.ts'
 
 export class GossipQueue {
-  /** By times sent; within one, oldest first. */
+  /** By times sent plus one, urgent ones plus nothing; within one, oldest first. */
   readonly #bySent: Map<MemberId, Claim>[] = []
-  /** Position in `#bySent`; 0 <= sent < transmitMax of the last take. */
+  /** Position in `#bySent`; 0 <= sent <= transmitMax of the last take. */
   readonly #sent = new Map<MemberId, number>()
 
   get length(): number {
     return this.#sent.size
   }
 
-  add(claim: Claim): void {
+  /** An urgent one (a refutation) goes before all others and once more than they. */
+  add(claim: Claim, isUrgent: boolean = false): void {
     this.remove(claim.member)
-    this.#sent.set(claim.member, 0)
-    this.#level(0).set(claim.member, claim)
+    const sent = isUrgent ? 0 : 1
+    this.#sent.set(claim.member, sent)
+    this.#level(sent).set(claim.member, claim)
   }
 
   remove(member: MemberId): void {
@@ -44,7 +46,7 @@ export class GossipQueue {
   #advance(claim: Claim, transmitMax: number): void {
     const sent = (this.#sent.get(claim.member) ?? 0) + 1
     this.remove(claim.member)
-    if (sent >= transmitMax) return
+    if (sent > transmitMax) return
     this.#sent.set(claim.member, sent)
     this.#level(sent).set(claim.member, claim)
   }

@@ -140,7 +140,7 @@ export class Knowledge {
     if (claim.incarnation < this.#incarnation) return false
     this.#incarnation = claim.incarnation + 1
     this.health.worsen()
-    this.news.add(this.selfClaim)
+    this.news.add(this.selfClaim, true)
     this.#say('info', 'membership.refuted', {
       status: claim.status,
       incarnation: this.#incarnation,
