@@ -4,6 +4,7 @@ import { consensusMessageShape, type ConsensusMessage } from '../consensus/messa
 import { foundingMessageShape, type FoundingMessage } from '../membership/founding.ts'
 import { membershipMessageShape, type MembershipMessage } from '../membership/messages.ts'
 import { placementMessageShape, type PlacementMessage } from '../placement/messages.ts'
+import type { Operation, Query } from '../replication/command.ts'
 import { replicationMessageShape, type ReplicationMessage } from '../replication/messages.ts'
 import { operationShape, queryShape } from '../structures/operations.ts'
 
@@ -14,6 +15,10 @@ export type WireMessage =
   | { readonly kind: 'placement'; readonly message: PlacementMessage }
   | { readonly kind: 'replication'; readonly message: ReplicationMessage }
 
+/** Replication treats operations as opaque: the structures' own union, seen from below. */
+export const operations: Shape<Operation> = operationShape as unknown as Shape<Operation>
+const queries: Shape<Query> = queryShape as unknown as Shape<Query>
+
 /** The versions of the messages above that this build understands. */
 export const wireVersions = { min: 1, max: 1 } as const
 
@@ -22,5 +27,5 @@ export const wireMessageShape: Shape<WireMessage> = variants<WireMessage>({
   founding: [2, record({ message: foundingMessageShape })],
   consensus: [3, record({ message: consensusMessageShape })],
   placement: [4, record({ message: placementMessageShape })],
-  replication: [5, record({ message: replicationMessageShape(operationShape, queryShape) })],
+  replication: [5, record({ message: replicationMessageShape(operations, queries) })],
 })
