@@ -1,7 +1,7 @@
 /** A whole simulated cluster: machines, wires, observer, and the client port that workloads use. */
 import type { Shape } from '../lib/base/shape.ts'
 import type { ClusterState, Settings } from '../lib/consensus/cluster-state.ts'
-import type { Peer } from '../lib/peer/driver.ts'
+import type { Peer } from '../lib/peer/peer.ts'
 import type { WireMessage } from '../lib/peer/wire.ts'
 import type { StateMachine } from '../lib/replication/state-machine.ts'
 import type { StructureOperation, StructureQuery } from '../lib/structures/operations.ts'
@@ -97,7 +97,7 @@ export class Cluster implements Client {
   /** The peer that most of the awake members take for their leader, if it takes itself for one. */
   leader(): Machine | undefined {
     const peers = this.machines.filter(machine => machine.isAwake)
-    const leaders = peers.filter(machine => machine.running?.peer.consensus.role === 'leader')
+    const leaders = peers.filter(machine => machine.running?.peer.driver.consensus.role === 'leader')
     return leaders.sort((a, b) => termOf(b) - termOf(a))[0]
   }
 
@@ -191,5 +191,5 @@ export class Cluster implements Client {
 }
 
 function termOf(machine: Machine): number {
-  return machine.running?.peer.consensus.term ?? 0
+  return machine.running?.peer.driver.consensus.term ?? 0
 }

@@ -5,7 +5,7 @@
 import type { Emit } from '../lib/base/machine.ts'
 import type { StateMachine } from '../lib/replication/state-machine.ts'
 import type { ClusterState, Settings } from '../lib/consensus/cluster-state.ts'
-import { Peer } from '../lib/peer/driver.ts'
+import { Peer } from '../lib/peer/peer.ts'
 import { wireVersions, type WireMessage } from '../lib/peer/wire.ts'
 import type { Shape } from '../lib/base/shape.ts'
 import { SimClock } from './clock.ts'

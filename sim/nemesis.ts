@@ -90,7 +90,7 @@ export class Nemesis implements Arena {
     const isKept = state.partitions.every(({ owner, backups }) =>
       [...(owner === undefined ? [] : [owner]), ...backups].some(member => healthy.has(member)),
     )
-    const voters = this.cluster.leader()?.running?.peer.consensus.config.voters ?? []
+    const voters = this.cluster.leader()?.running?.peer.driver.consensus.config.voters ?? []
     return isKept && voters.filter(voter => healthy.has(voter)).length * 2 > voters.length
   }
 

@@ -10,7 +10,7 @@ export function watchMemory(world: World, cluster: Cluster): void {
   const look = (): void => {
     for (const { name, running } of cluster.machines) {
       if (running === undefined) continue
-      const { bytes } = running.peer.replication
+      const { bytes } = running.peer.driver.replication
       if (bytes < 0) cluster.observer.violate('memory', `${name} accounts for ${bytes} bytes`)
       if (bytes > bytesPerPartitionMax * cluster.partitionCount) {
         cluster.observer.violate('memory', `${name} holds ${bytes} bytes`)

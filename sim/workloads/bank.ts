@@ -37,7 +37,7 @@ class BankWorkload implements Workload {
   constructor(context: WorkloadContext) {
     this.#context = context
     this.#keys = Array.from({ length: context.random.int(3, 6) }, (_, i) => `account${i}`)
-    this.#clients = new Clients(context, 800, (_, node, next) => this.#act(node, next))
+    this.#clients = new Clients(context, 1_500, (_, node, next) => this.#act(node, next))
   }
 
   begin(): void {

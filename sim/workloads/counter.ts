@@ -23,7 +23,7 @@ class CounterWorkload implements Workload {
   constructor(context: WorkloadContext) {
     this.#context = context
     for (let i = 0; i < context.random.int(2, 6); i++) this.#counters.set(`c${i}`, [])
-    this.#clients = new Clients(context, 600, (_, node, next) => {
+    this.#clients = new Clients(context, 1_200, (_, node, next) => {
       const counter = context.random.pick([...this.#counters.keys()]) as string
       if (context.random.chance(0.6)) this.#add(node, counter, next)
       else this.#read(node, counter, next)

@@ -38,7 +38,7 @@ class GroupWorkload implements Workload {
 
   constructor(context: WorkloadContext) {
     this.#context = context
-    this.#clients = new Clients(context, 600, (_, node, next) => {
+    this.#clients = new Clients(context, 1_200, (_, node, next) => {
       if (context.random.chance(0.7)) this.#add(node, next)
       else this.#releaseSome(node, next)
     })

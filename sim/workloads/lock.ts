@@ -28,7 +28,7 @@ class LockWorkload implements Workload {
   constructor(context: WorkloadContext) {
     this.#context = context
     for (let i = 0; i < context.random.int(1, 2); i++) this.#grants.set(`l${i}`, [])
-    this.#clients = new Clients(context, 500, (client, node, next) => this.#act(client, node, next))
+    this.#clients = new Clients(context, 600, (client, node, next) => this.#act(client, node, next))
   }
 
   begin(): void {

@@ -33,7 +33,7 @@ class MapWorkload implements Workload {
     this.#context = context
     this.#keys = Array.from({ length: context.random.int(4, 12) }, (_, i) => `k${i}`)
     for (const key of this.#keys) this.#histories.set(key, [])
-    this.#clients = new Clients(context, 250, (client, node, next) => this.#act(client, node, next))
+    this.#clients = new Clients(context, 500, (client, node, next) => this.#act(client, node, next))
   }
 
   begin(): void {

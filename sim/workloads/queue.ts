@@ -42,7 +42,7 @@ class QueueWorkload implements Workload {
       ),
     )
     this.#shards = [...partitions].map(partition => ({ partition, puts: [], deliveries: [], left: [] }))
-    this.#clients = new Clients(context, 350, (_, node, next) => {
+    this.#clients = new Clients(context, 700, (_, node, next) => {
       const shard = context.random.pick(this.#shards) as Shard
       if (context.random.chance(0.5)) this.#put(node, shard, next)
       else this.#take(node, shard, next)
