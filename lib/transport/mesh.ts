@@ -336,7 +336,10 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
       const silentMs = nowMs - link.heardMs
       if (!link.isUp) {
         if (nowMs - link.startedMs >= this.limits.helloTimeoutMs)
-          link.close(`not admitted within ${this.limits.helloTimeoutMs} ms`)
+          link.refuse({
+            code: 'hello',
+            reason: `${link.wire.remoteAddress} was not admitted within ${this.limits.helloTimeoutMs} ms`,
+          })
       } else if (silentMs >= this.limits.silenceMs) link.close(`silent for ${Math.round(silentMs)} ms`)
       else if (nowMs - link.sentMs >= this.limits.pingIntervalMs / 2) link.ping()
     }
