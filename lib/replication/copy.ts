@@ -29,6 +29,8 @@ export class Copy {
   /** Set for a learner that commits wait for; asked: the epoch named in the request to promote it. */
   promotion: { askedEpoch: number | undefined } | undefined
   transfer: OutgoingTransfer | undefined
+  /** Last entry of the newest snapshot that it took in; the tail after it is kept for it. */
+  sentIndex = 0
   /** It said that it holds nothing although it had acknowledged something: once may be an old message. */
   emptyCount = 0
   /** Commit point of the last append sent, and of one that was surely received. */

@@ -15,15 +15,12 @@ import { OpenCalls } from './open-calls.ts'
 import type { ReplicationMessage } from './messages.ts'
 import type { Held, Replica } from './replica.ts'
 import { Petitions } from './petitions.ts'
-import { OutgoingTransfer } from './transfer.ts'
+import { Supply } from './supply.ts'
 import type { Turn } from './turn.ts'
 import type { CallerMessage } from './waiting-line.ts'
 
 type Appended = Extract<ReplicationMessage, { readonly kind: 'appended' }>
 type Chunked = Extract<ReplicationMessage, { readonly kind: 'chunked' }>
-
-/** A transfer whose window came back unanswered this often is begun anew. */
-const repeatMax = 8
 
 export class Tenure {
   readonly replica: Replica
@@ -36,6 +33,7 @@ export class Tenure {
   readonly #barrierIndex: number
   readonly #copies = new Map<MemberId, Copy>()
   readonly #petitions: Petitions
+  readonly #supply: Supply
   readonly #beganAtMs: number
   #entry: PartitionEntry
 
@@ -47,6 +45,7 @@ export class Tenure {
     this.#calls = new OpenCalls(this)
     this.chores = new Chores(this)
     this.#petitions = new Petitions(this)
+    this.#supply = new Supply(this)
     this.#beganAtMs = this.turn.now.monotonicMs
     const tailLength = held.log.lastIndex - replica.commitIndex
     this.turn.emit('info', 'replication.owner-promoted', {
@@ -75,7 +74,7 @@ export class Tenure {
 
   /** Hybrid logical time: the wall clock, but never before the last entry. */
   get atMs(): number {
-    return Math.max(this.replica.lastAtMs, this.turn.now.wallMs)
+    return Math.max(this.replica.lastAtMs, Math.floor(this.turn.now.wallMs))
   }
 
   /** As many copies as a write needs. */
@@ -141,7 +140,7 @@ export class Tenure {
       if (message.matchIndex > this.held.log.lastIndex) return
       copy.accepted(message.matchIndex, nowMs, this.turn.options)
       if (copy.mode === 'snapshot' && copy.match >= (copy.transfer?.index ?? this.held.log.baseIndex))
-        this.#endTransfer(copy, copy.match + 1)
+        this.#supply.endTransfer(copy, copy.match + 1)
       this.#petitions.consider()
       this.advance()
     } else if (!copy.rejected(message.matchIndex, nowMs)) return
@@ -162,12 +161,8 @@ export class Tenure {
 
   chunked(from: MemberId, message: Chunked): void {
     const copy = this.#copies.get(from)
-    const transfer = copy?.transfer
-    if (copy === undefined || transfer?.id !== message.transfer || !transfer.acked(message.ordinal)) return
-    transfer.sentAtMs = this.turn.now.monotonicMs
-    copy.heard(this.turn.now.monotonicMs)
-    if (transfer.isDone) this.#endTransfer(copy, transfer.index + 1)
-    this.turn.touch(this.replica)
+    if (copy !== undefined && this.#supply.chunked(copy, message.transfer, message.ordinal))
+      this.turn.touch(this.replica)
   }
 
   /** The link to a member came back, or a lane of it was reset: what was in flight is lost. */
@@ -175,20 +170,20 @@ export class Tenure {
     const copy = this.#copies.get(member)
     if (copy === undefined) return
     copy.rewind()
-    if (copy.transfer !== undefined) this.#repeat(copy, copy.transfer)
+    if (copy.transfer !== undefined) this.#supply.repeat(copy, copy.transfer)
     this.turn.touch(this.replica)
   }
 
   /** Sends what the copies are ready for. */
   flush(): void {
-    for (const copy of this.#copies.values()) this.#feed(copy)
+    for (const copy of this.#copies.values()) this.#supply.feed(copy)
     if (this.isOpen) this.chores.schedule(-Infinity)
   }
 
   /** Tells the commit point to those that have not heard it with an entry. */
   announce(): void {
     for (const copy of this.#copies.values()) {
-      if (copy.mode === 'stream' && copy.announced < this.replica.commitIndex) this.#sendEmpty(copy)
+      if (copy.mode === 'stream' && copy.announced < this.replica.commitIndex) this.#supply.sendEmpty(copy)
     }
   }
 
@@ -201,8 +196,8 @@ export class Tenure {
   sweep(): boolean {
     let isBusy = !this.isOpen
     for (const copy of this.#copies.values()) {
-      this.#retry(copy)
-      this.#confirm(copy)
+      this.#supply.retry(copy)
+      this.#supply.confirm(copy)
       isBusy ||=
         copy.isOutstanding || !copy.isBackup || copy.mode !== 'stream' || copy.confirmed < this.replica.commitIndex
     }
@@ -213,13 +208,15 @@ export class Tenure {
   /** Copies that still catch up need the entries after this one. */
   neededAfter(): number {
     let index = Infinity
-    for (const copy of this.#copies.values())
-      index = Math.min(index, copy.transfer?.index ?? (copy.match > 0 ? copy.match : Infinity))
+    for (const copy of this.#copies.values()) {
+      const heldIndex = copy.transfer?.index ?? Math.max(copy.match, copy.sentIndex)
+      if (heldIndex > 0) index = Math.min(index, heldIndex)
+    }
     return index
   }
 
   end(): void {
-    for (const copy of this.#copies.values()) this.#stopTransfer(copy)
+    for (const copy of this.#copies.values()) this.#supply.stopTransfer(copy)
     this.#calls.end()
   }
 
@@ -243,7 +240,7 @@ export class Tenure {
     const { backups, learners, epoch } = this.#entry
     for (const [member, copy] of this.#copies) {
       if (backups.includes(member) || learners.includes(member)) continue
-      this.#stopTransfer(copy)
+      this.#supply.stopTransfer(copy)
       this.#copies.delete(member)
     }
     for (const member of [...backups, ...learners]) {
@@ -264,41 +261,6 @@ export class Tenure {
     return copy
   }
 
-  #feed(copy: Copy): void {
-    const { log } = this.held
-    const { options, now } = this.turn
-    if (copy.mode !== 'snapshot' && copy.next <= log.baseIndex) copy.mode = 'snapshot'
-    if (copy.mode === 'snapshot') return this.#transfer(copy)
-    for (;;) {
-      const parcel = copy.nextParcel(log, options, now.monotonicMs)
-      if (parcel === undefined) return
-      this.#send(copy, parcel.previousEpoch, parcel.previousIndex, parcel.entries)
-    }
-  }
-
-  #sendEmpty(copy: Copy): void {
-    const previousIndex = copy.next - 1
-    const previousEpoch = this.held.log.epochAt(previousIndex)
-    if (previousEpoch !== undefined) this.#send(copy, previousEpoch, previousIndex, [])
-  }
-
-  #send(copy: Copy, previousEpoch: number, previousIndex: number, entries: readonly LogEntry[]): void {
-    const { partition, commitIndex, hashes } = this.replica
-    const newest = hashes.at(-1)
-    copy.announced = commitIndex
-    this.turn.send(copy.member, 'data', {
-      kind: 'append',
-      partition,
-      epoch: this.#entry.epoch,
-      previousEpoch,
-      previousIndex,
-      commitIndex,
-      entries,
-      hashIndex: newest?.index ?? 0,
-      hash: newest?.hash ?? 0,
-    })
-  }
-
   /** The copy says that it holds nothing. With the whole log at hand that begins at the start; else by a snapshot. */
   #emptied(copy: Copy): void {
     copy.heard(this.turn.now.monotonicMs)
@@ -308,93 +270,5 @@ export class Tenure {
     copy.match = 0
     copy.probeFrom(this.held.log.baseIndex === 0 ? 1 : 0)
     if (copy.isBackup) this.#petitions.askRemoval(copy)
-  }
-
-  /** Starts or goes on with a snapshot. */
-  #transfer(copy: Copy): void {
-    const { turn, held } = this
-    if (copy.transfer === undefined) {
-      if (turn.transfers >= turn.options.transfersMax) return
-      turn.transfers += 1
-      const epoch = held.log.epochAt(held.state.appliedIndex) as number
-      copy.sent(turn.now.monotonicMs)
-      copy.transfer = new OutgoingTransfer(turn.nextTransfer(), held.state, epoch, turn.now.monotonicMs)
-      turn.emit('info', 'replication.snapshot-sent', {
-        partition: this.replica.partition,
-        to: copy.member,
-        index: copy.transfer.index,
-      })
-    }
-    this.#sendChunks(copy, copy.transfer, copy.transfer.next(turn.options.chunkWindow, turn.options.chunkBytes))
-  }
-
-  #sendChunks(copy: Copy, transfer: OutgoingTransfer, chunks: ReturnType<OutgoingTransfer['next']>): void {
-    const { partition } = this.replica
-    for (const { ordinal, isLast, records } of chunks) {
-      const { id, epoch, index } = transfer
-      this.turn.send(copy.member, 'bulk', {
-        kind: 'chunk',
-        partition,
-        epoch: this.#entry.epoch,
-        transfer: id,
-        ordinal,
-        isLast,
-        lastEpoch: epoch,
-        lastIndex: index,
-        records,
-      })
-    }
-  }
-
-  /** Sends the window again; gives the transfer up when that has been in vain too often. */
-  #repeat(copy: Copy, transfer: OutgoingTransfer): void {
-    transfer.sentAtMs = this.turn.now.monotonicMs
-    transfer.repeatCount += 1
-    if (transfer.repeatCount <= repeatMax) return this.#sendChunks(copy, transfer, transfer.unacked)
-    // A probe finds out whether the copy is there at all; its answer brings the next snapshot.
-    this.#endTransfer(copy, this.held.log.lastIndex + 1)
-  }
-
-  #endTransfer(copy: Copy, next: number): void {
-    this.#stopTransfer(copy)
-    copy.probeFrom(next)
-  }
-
-  #stopTransfer(copy: Copy): void {
-    if (copy.transfer === undefined) return
-    copy.transfer = undefined
-    this.turn.transfers -= 1
-  }
-
-  #retry(copy: Copy): void {
-    const { now, options } = this.turn
-    const { transfer } = copy
-    if (transfer !== undefined) {
-      if (now.monotonicMs - transfer.sentAtMs < options.retransmitMaxMs) return
-      this.#repeat(copy, transfer)
-    } else if (copy.mode === 'snapshot') {
-      // A place among the transfers may have become free.
-    } else if (copy.isRetryDue(now.monotonicMs)) {
-      copy.rewind()
-      copy.backOff(options)
-    } else return
-    this.turn.touch(this.replica)
-  }
-
-  /** A while after the last commit, makes sure that the copy has heard of it: the announcement may have been lost. */
-  #confirm(copy: Copy): void {
-    const { replica } = this
-    if (
-      copy.mode !== 'stream' ||
-      copy.isOutstanding ||
-      copy.confirmed >= replica.commitIndex ||
-      copy.match < replica.commitIndex
-    )
-      return
-    if (!copy.isConfirmDue(this.turn.now.monotonicMs, this.turn.options.retransmitMaxMs)) return
-    copy.sent(this.turn.now.monotonicMs)
-    copy.confirming = replica.commitIndex
-    copy.isWaiting = true
-    this.#sendEmpty(copy)
   }
 }

@@ -38,6 +38,7 @@ export class Fleet {
     readonly atMs: number
   }[] = []
   readonly events: {
+    readonly atMs: number
     readonly member: string
     readonly event: string
     readonly fields: Readonly<Record<string, unknown>>
@@ -182,9 +183,9 @@ export class Fleet {
   }
 
   /** A write under its own call id; returns the id that its replies carry. */
-  write(to: string, operations: readonly Operation[], sequence?: number, partition = 0): number {
+  write(to: string, operations: readonly Operation[], sequence?: number, mark = 1, partition = 0): number {
     const id = this.#nextId++
-    const call = { session: 'caller#1', sequence: sequence ?? id, mark: 1 }
+    const call = { session: 'caller#1', sequence: sequence ?? id, mark }
     return this.command(to, { kind: 'execute', call, operations }, partition, id)
   }
 
@@ -244,7 +245,7 @@ export class Fleet {
         this.opened.push({ member, partition: effect.partition, epoch: effect.epoch, atMs: this.nowMs })
         return
       case 'emit':
-        this.events.push({ member, event: effect.event, fields: effect.fields })
+        this.events.push({ atMs: this.nowMs, member, event: effect.event, fields: effect.fields })
     }
   }
 }
