@@ -92,8 +92,10 @@ export class Flock {
     this.#node(index).state = 'paused'
   }
 
-  wake(index: number): void {
+  /** `hasLost`: what was sent to it meanwhile is lost, so that it wakes with what it knew when it fell asleep. */
+  wake(index: number, hasLost: boolean = false): void {
     const node = this.#node(index)
+    if (hasLost) node.inbox.length = 0
     node.state = 'up'
     for (const input of node.inbox.splice(0)) this.give(index, input)
     this.#arm(index)

@@ -175,7 +175,7 @@ describe('the dead', () => {
       flock.kill(1)
       flock.run(25_000)
       const before = flock.changes.length
-      flock.wake(4)
+      flock.wake(4, true)
       flock.run(30_000)
       const back = flock.changes.slice(before).filter(({ at, of }) => of <= 1 && at !== 4)
       expect(back).toEqual([])
@@ -191,7 +191,7 @@ describe('the dead', () => {
     flock.pause(4)
     flock.run(50_000)
     const before = flock.changes.length
-    flock.wake(4)
+    flock.wake(4, true)
     flock.run(60_000)
     expect(flock.changes.slice(before).filter(({ at, of }) => of === 0 && at !== 4)).toEqual([])
   })
