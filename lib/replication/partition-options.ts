@@ -10,6 +10,6 @@ export interface PartitionStateOptions {
   readonly operationShape: Shape<Operation>
   /** A participant asks for the decision after waiting this long, and again at this interval. Default 1,000. */
   readonly inquireAfterMs?: number
-  /** An unacknowledged decision is sent again at this interval. Default 200. */
+  /** An unacknowledged decision is sent again after this, then at doubled intervals up to 2,000. Default 200. */
   readonly decideIntervalMs?: number
 }

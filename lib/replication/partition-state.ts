@@ -208,7 +208,7 @@ export class PartitionState {
     return this.#transactions.openInquiries(nowMonotonicMs)
   }
 
-  /** Owner only: decisions to send now, each with its unacknowledged participants: at once, then every `decideIntervalMs`. */
+  /** Owner only: decisions to send now, each with its unacknowledged participants: at once, then from `decideIntervalMs` on. */
   openDecisions(nowMonotonicMs: number): readonly Decision[] {
     return this.#transactions.openDecisions(nowMonotonicMs)
   }

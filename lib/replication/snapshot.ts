@@ -56,7 +56,16 @@ export type StateRecord =
   | { readonly kind: 'structure'; readonly record: SnapshotRecord }
 
 const version = 1
-const code = { applied: 0, ended: 1, session: 2, result: 3, prepared: 4, decision: 5, structure: 6 } as const
+/** First field of each record; stable for ever. */
+export const recordCodes = {
+  applied: 0,
+  ended: 1,
+  session: 2,
+  result: 3,
+  prepared: 4,
+  decision: 5,
+  structure: 6,
+} as const
 
 const appliedShape = record<Applied>({
   version: uint,
@@ -115,42 +124,42 @@ function* recordsOf(image: StateImage): Generator<Plain, void> {
   const { ended, sessions, prepared, decisions, structures } = image
   let recordCount = ended.length + sessions.length + prepared.length + decisions.length + structures.length
   for (const session of sessions) recordCount += session.results.length
-  yield [code.applied, appliedShape.pack({ version, ...image.applied, recordCount }) as Plain]
-  for (const session of ended) yield [code.ended, session]
+  yield [recordCodes.applied, appliedShape.pack({ version, ...image.applied, recordCount }) as Plain]
+  for (const session of ended) yield [recordCodes.ended, session]
   for (const { session, mark, results } of sessions) {
-    yield [code.session, session, mark]
+    yield [recordCodes.session, session, mark]
     for (const [sequence, outcome] of results) {
-      yield [code.result, session, sequence, outcomeShape.pack(outcome) as Plain]
+      yield [recordCodes.result, session, sequence, outcomeShape.pack(outcome) as Plain]
     }
   }
-  for (const part of prepared) yield [code.prepared, preparedShape.pack(part) as Plain]
-  for (const decision of decisions) yield [code.decision, decisionShape.pack(decision) as Plain]
-  for (const [space, key, value] of structures) yield [code.structure, space, key, value]
+  for (const part of prepared) yield [recordCodes.prepared, preparedShape.pack(part) as Plain]
+  for (const decision of decisions) yield [recordCodes.decision, decisionShape.pack(decision) as Plain]
+  for (const [space, key, value] of structures) yield [recordCodes.structure, space, key, value]
 }
 
 /** One record back. Throws MalformedError. */
 export function unpackRecord(raw: Plain, operationShape: Shape<Operation>): StateRecord {
   const fields = Array.isArray(raw) ? (raw as readonly Plain[]) : []
   switch (fields[0]) {
-    case code.applied:
+    case recordCodes.applied:
       return { kind: 'applied', applied: ofVersion(appliedShape.unpack(fields[1], 'applied')) }
-    case code.ended:
+    case recordCodes.ended:
       return { kind: 'ended', session: string.unpack(fields[1], 'ended') }
-    case code.session:
+    case recordCodes.session:
       return { kind: 'session', session: string.unpack(fields[1], 'session'), mark: uint.unpack(fields[2], 'mark') }
-    case code.result: {
+    case recordCodes.result: {
       const session = string.unpack(fields[1], 'session')
       const sequence = uint.unpack(fields[2], 'sequence')
       return { kind: 'result', session, sequence, outcome: outcomeShape.unpack(fields[3], 'outcome') }
     }
-    case code.prepared: {
+    case recordCodes.prepared: {
       const part = preparedShape.unpack(fields[1], 'prepared')
       const operations = part.packed.map((operation, at) => operationShape.unpack(operation, `prepared[${at}]`))
       return { kind: 'prepared', prepared: { ...part, operations } }
     }
-    case code.decision:
+    case recordCodes.decision:
       return { kind: 'decision', decision: decisionShape.unpack(fields[1], 'decision') }
-    case code.structure: {
+    case recordCodes.structure: {
       const value = plain.unpack(fields[3])
       return { kind: 'structure', record: [string.unpack(fields[1], 'space'), string.unpack(fields[2], 'key'), value] }
     }

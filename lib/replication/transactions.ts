@@ -15,6 +15,8 @@ import { plainBytes } from './size.ts'
 export const preparedMax = 4096
 /** Decisions that wait for acknowledgements in one partition; the next is answered retry 'busy'. */
 export const decisionsMax = 16_384
+/** Longest pause between two sendings of one decision: keeps a participant's long absence cheap. */
+const decideIntervalMaxMs = 2000
 /** A `forget` that was not applied for this long is returned again. */
 const forgetIntervalMs = 1000
 
@@ -43,6 +45,8 @@ interface Delivery {
   /** Participants that have not finished, as far as this owner has heard. */
   readonly waiting: Set<PartitionId>
   sendAtMs: number
+  /** Doubles with each sending, up to `decideIntervalMaxMs`: participants ask for themselves meanwhile. */
+  intervalMs: number
 }
 
 export class Transactions {
@@ -172,7 +176,7 @@ export class Transactions {
 
   /** Decisions to send now, each with the participants that have not acknowledged it. */
   openDecisions(nowMonotonicMs: number): readonly Decision[] {
-    return this.#dueDeliveries(nowMonotonicMs, false, this.#decideIntervalMs).map(({ decision, waiting }) => ({
+    return this.#dueDeliveries(nowMonotonicMs, false).map(({ decision, waiting }) => ({
       ...decision,
       participants: [...waiting],
     }))
@@ -180,7 +184,7 @@ export class Transactions {
 
   /** Decisions that all have acknowledged and whose `forget` was not applied for a while. */
   forgettable(nowMonotonicMs: number): readonly TransactionId[] {
-    return this.#dueDeliveries(nowMonotonicMs, true, forgetIntervalMs).map(({ decision }) => decision.transaction)
+    return this.#dueDeliveries(nowMonotonicMs, true).map(({ decision }) => decision.transaction)
   }
 
   /** True if this was the last participant. */
@@ -191,14 +195,15 @@ export class Transactions {
     return true
   }
 
-  #dueDeliveries(nowMonotonicMs: number, isComplete: boolean, intervalMs: number): readonly Delivery[] {
+  #dueDeliveries(nowMonotonicMs: number, isComplete: boolean): readonly Delivery[] {
     if (this.#deliverNextMs === undefined || nowMonotonicMs < this.#deliverNextMs) return []
     this.#deliverNextMs = undefined
     const due: Delivery[] = []
     for (const delivery of this.#deliveries.values()) {
       if (delivery.sendAtMs <= nowMonotonicMs && (delivery.waiting.size === 0) === isComplete) {
         due.push(delivery)
-        delivery.sendAtMs = nowMonotonicMs + intervalMs
+        delivery.sendAtMs = nowMonotonicMs + (isComplete ? forgetIntervalMs : delivery.intervalMs)
+        delivery.intervalMs = Math.min(2 * delivery.intervalMs, decideIntervalMaxMs)
       }
       this.#deliverNextMs = Math.min(this.#deliverNextMs ?? Infinity, delivery.sendAtMs)
     }
@@ -211,7 +216,8 @@ export class Transactions {
   }
 
   #deliver(name: string, decision: Decision, atMs: number): void {
-    this.#deliveries.set(name, { decision, waiting: new Set(decision.participants), sendAtMs: atMs })
+    const waiting = new Set(decision.participants)
+    this.#deliveries.set(name, { decision, waiting, sendAtMs: atMs, intervalMs: this.#decideIntervalMs })
     this.#deliverNextMs = Math.min(this.#deliverNextMs ?? Infinity, atMs)
   }
 }
