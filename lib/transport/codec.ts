@@ -24,7 +24,8 @@ export function codec<Message>(shape: Shape<Message>): Codec<Message> {
 
 function unpacked(bytes: Uint8Array): unknown {
   try {
-    return packr.unpack(bytes)
+    // of a Buffer it would make Buffers; layers above know Uint8Array only
+    return packr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
   } catch (error) {
     throw new MalformedError(`not msgpack: ${error instanceof Error ? error.message : String(error)}`)
   }

@@ -28,7 +28,7 @@ interface Target {
   readonly isProbe: boolean
   // members found at a seed
   readonly reached: Set<MemberId>
-  // rounds since it was last linked; sets the back-off
+  // rounds since a link to it last held for a while; sets the back-off
   attempt: number
   isRefusalTold: boolean
   // seeds: every address is the own one, nothing left to dial
@@ -72,7 +72,6 @@ export class Dialer {
   up(member: MemberId): void {
     for (const target of this.#targets.values()) {
       if (target.member !== member) continue
-      target.attempt = 0
       target.isRefusalTold = false
       target.dialing?.abort()
       target.cancelTimer?.()
@@ -85,8 +84,11 @@ export class Dialer {
     for (const target of this.#targets.values()) {
       if (target.member !== member && !target.reached.delete(member)) continue
       isTarget ||= target.member === member
-      if (isAtOnce) this.#begin(target)
-      else this.#later(target)
+      if (!isAtOnce) this.#later(target)
+      else {
+        target.attempt = 0
+        this.#begin(target)
+      }
     }
     if (!isTarget && isAtOnce) this.#probe(member, addresses)
   }

@@ -29,6 +29,7 @@ import {
   networkLimitsDefault,
   type Refusal,
 } from './network.ts'
+import { ToldRefusals } from './told-refusals.ts'
 import { DialError, type Wire, type Wires } from './wires.ts'
 
 export interface MeshOptions {
@@ -66,7 +67,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   readonly #links = new Map<MemberId, Link>()
   readonly #dialed = new Map<Link, Dialed>()
   readonly #dialing = new Map<string, Promise<MemberId>>()
-  readonly #refusalsTold = new Set<string>()
+  readonly #toldRefusals = new ToldRefusals(refusalsToldMax)
   readonly #heard: Link[] = []
   readonly #dirty: Link[] = []
   // what to tell at the end of the turn, because it arose inside a call from the driver
@@ -102,10 +103,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
 
   async start(listener: NetworkListener<Uint8Array>): Promise<void> {
     const announced = (this.#options.announce ?? []).map(parseAddress)
-    if (this.secret === '' && announced.some(address => !isLoopback(address)))
-      throw new InvalidError(
-        'without a cluster secret only loopback addresses are announced: give a secret (--secret-file)',
-      )
+    if (this.secret === '') refuseReachable([...this.#wires.listen, ...announced])
     this.#listener = listener
     try {
       const listened = await this.#wires.start(wire => this.#accept(wire))
@@ -198,7 +196,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     // at the end that does not decide: the far end chose this one
     for (const other of this.#sameWay(link)) if (other.isUp) other.close('replaced by a newer connection')
     this.#links.set(link.member, link)
-    this.#refusalsTold.forEach(key => key.startsWith(`${link.wire.remotePeer} `) && this.#refusalsTold.delete(key))
+    this.#toldRefusals.forget(link.wire.remotePeer)
     this.#dialer.up(link.member)
     const hello = link.hello as LinkHello
     this.#tell(to => to.linkUp(hello, link.version))
@@ -312,10 +310,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   }
 
   #tellRefusal(link: Link, refusal: Pick<Refusal, 'code' | 'reason'>): void {
-    const key = `${link.wire.remotePeer} ${refusal.code}`
-    if (this.#refusalsTold.has(key) || this.#listener === undefined) return
-    if (this.#refusalsTold.size >= refusalsToldMax) this.#refusalsTold.clear()
-    this.#refusalsTold.add(key)
+    if (this.#listener === undefined || !this.#toldRefusals.isNew(link.wire.remotePeer, refusal.code)) return
     const member = link.member === '' ? {} : { member: link.member }
     this.#tell(to => to.refused({ ...refusal, address: link.wire.remoteAddress, ...member }))
     this.#log('warn', `transport.refused-${refusal.code}`, { address: link.wire.remoteAddress, reason: refusal.reason })
@@ -393,4 +388,12 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
 function reachable(listened: readonly Address[]): readonly Address[] {
   const outside = listened.filter(address => !isLoopback(address))
   return outside.length > 0 ? outside : listened
+}
+
+function refuseReachable(addresses: readonly Address[]): void {
+  const open = addresses.find(address => !isLoopback(address))
+  if (open === undefined) return
+  throw new InvalidError(
+    `${formatAddress(open)} can be reached from other machines, and there is no cluster secret: give every peer the same --secret-file, or listen on 127.0.0.1`,
+  )
 }

@@ -118,7 +118,8 @@ async function linked(wires: () => Wires): Promise<{
 }> {
   const near = network(wires(), 'near')
   const far = network(wires(), 'far')
-  const on = { near: (_: string, __: Uint8Array) => {}, far: (_: string, __: Uint8Array) => {} }
+  const nothing: (lane: string, body: Uint8Array) => void = () => {}
+  const on = { near: nothing, far: nothing }
   const up = Promise.withResolvers<void>()
   await far.start(silentListener({ message: (_, lane, body) => on.far(lane, body) }))
   await near.start(silentListener({ message: (_, lane, body) => on.near(lane, body), linkUp: () => up.resolve() }))
