@@ -44,8 +44,8 @@ export class Copy {
   retryMs: number
   // The last sending, acknowledgement or repetition: the retransmission counts from here.
   #movedAtMs: number
-  // Last acknowledgement, or when something became outstanding after quiet.
-  #quietSinceMs: number
+  // Since when an answer is awaited and nothing at all has come; repeating a question does not begin anew.
+  #quietSinceMs: number | undefined
   // Sent and not acknowledged, oldest first.
   #inFlight: { readonly upTo: number; readonly bytes: number }[] = []
   #inFlightBytes = 0
@@ -64,7 +64,6 @@ export class Copy {
     this.next = next
     this.retryMs = retransmitMs
     this.#movedAtMs = nowMs
-    this.#quietSinceMs = nowMs
   }
 
   /** Commits wait for it. */
@@ -76,8 +75,8 @@ export class Copy {
     return this.isWaiting || this.next - 1 > this.match || this.transfer !== undefined
   }
 
-  /** Since when it says nothing although something is outstanding. */
-  get quietSinceMs(): number {
+  /** Since when it says nothing although an answer is awaited; undefined if none is. */
+  get quietSinceMs(): number | undefined {
     return this.#quietSinceMs
   }
 
@@ -113,18 +112,17 @@ export class Copy {
 
   /** Something goes out that must be answered. */
   sent(nowMs: number): void {
-    if (!this.isOutstanding) this.#quietSinceMs = nowMs
+    this.#quietSinceMs ??= nowMs
     this.#movedAtMs = nowMs
   }
 
   /** Any answer at all. */
-  heard(nowMs: number): void {
-    this.#quietSinceMs = nowMs
+  heard(): void {
+    this.#quietSinceMs = undefined
   }
 
   /** It holds everything up to `match`. */
   accepted(match: number, nowMs: number, options: ReplicationOptions): void {
-    this.heard(nowMs)
     this.emptyCount = 0
     if (this.confirming !== undefined) this.confirmed = this.confirming
     this.confirming = undefined
@@ -138,11 +136,12 @@ export class Copy {
     while ((this.#inFlight[0]?.upTo ?? Infinity) <= this.match)
       this.#inFlightBytes -= this.#inFlight.shift()?.bytes ?? 0
     if (this.mode === 'probe') this.mode = 'stream'
+    this.#quietSinceMs = this.isOutstanding ? nowMs : undefined
   }
 
   /** Its log differs; both agree up to `hint` at the most. An old answer that asks for nothing new changes nothing. */
-  rejected(hint: number, nowMs: number): boolean {
-    this.heard(nowMs)
+  rejected(hint: number): boolean {
+    this.heard()
     if (this.mode === 'snapshot' || hint + 1 >= this.next) return false
     this.probeFrom(Math.max(this.match, hint) + 1)
     return true

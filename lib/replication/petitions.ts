@@ -49,7 +49,7 @@ export class Petitions {
 
   #considerRemoval(copy: Copy): void {
     const { turn } = this.#tenure
-    if (!copy.isOutstanding || !turn.hasLease || !this.#isSilent(copy)) return
+    if (!turn.hasLease || !this.#isSilent(copy)) return
     if (copy.isBackup || copy.promotion?.askedEpoch !== undefined) return this.askRemoval(copy)
     copy.promotion = undefined
     this.#tenure.advance()
@@ -58,7 +58,7 @@ export class Petitions {
   #considerPromotion(copy: Copy): void {
     const { turn, replica, held, epoch } = this.#tenure
     if (copy.mode !== 'stream' || turn.table.members.get(copy.member)?.state !== 'live') return
-    if (copy.isOutstanding && this.#isSilent(copy)) return
+    if (this.#isSilent(copy)) return
     if (copy.promotion === undefined) {
       if (this.#asked !== undefined || held.log.lastIndex - copy.match > turn.options.promoteWindow) return
       copy.promotion = { askedEpoch: undefined }
@@ -71,6 +71,7 @@ export class Petitions {
 
   #isSilent(copy: Copy): boolean {
     const { now, awakeSinceMs, options } = this.#tenure.turn
+    if (copy.quietSinceMs === undefined) return false
     return now.monotonicMs - Math.max(copy.quietSinceMs, awakeSinceMs) >= options.silentAfterMs
   }
 

@@ -22,8 +22,9 @@ export class Supply {
     const { transfer } = copy
     if (transfer?.id !== transferId || !transfer.acked(ordinal)) return false
     transfer.sentAtMs = this.#tenure.turn.now.monotonicMs
-    copy.heard(this.#tenure.turn.now.monotonicMs)
-    if (transfer.isDone) {
+    copy.heard()
+    if (!transfer.isDone) copy.sent(transfer.sentAtMs)
+    else {
       copy.sentIndex = transfer.index
       this.endTransfer(copy, transfer.index + 1)
     }

@@ -143,7 +143,7 @@ export class Tenure {
         this.#supply.endTransfer(copy, copy.match + 1)
       this.#petitions.consider()
       this.advance()
-    } else if (!copy.rejected(message.matchIndex, nowMs)) return
+    } else if (!copy.rejected(message.matchIndex)) return
     if (copy.mode !== 'stream' || copy.next <= this.held.log.lastIndex) this.turn.touch(this.replica)
   }
 
@@ -151,7 +151,7 @@ export class Tenure {
   refused(from: MemberId, epoch: number): void {
     const copy = this.#copies.get(from)
     if (copy === undefined || !copy.isOutstanding) return
-    copy.heard(this.turn.now.monotonicMs)
+    copy.heard()
     copy.isAhead = epoch > this.#entry.epoch
     if (copy.isAhead || copy.refusedEpoch === epoch) return
     copy.refusedEpoch = epoch
@@ -263,7 +263,7 @@ export class Tenure {
 
   /** The copy says that it holds nothing. With the whole log at hand that begins at the start; else by a snapshot. */
   #emptied(copy: Copy): void {
-    copy.heard(this.turn.now.monotonicMs)
+    copy.heard()
     if (copy.transfer !== undefined) return
     copy.emptyCount += 1
     if (copy.match > 0 && copy.emptyCount < 2) return copy.probeFrom(copy.match + 1)

@@ -46,6 +46,7 @@ export class Fleet {
   /** Persist effects are answered at once unless a member is in here: then `store` gives the answers. */
   readonly slowStores: Map<string, number[]> = new Map<string, number[]>()
   table: ClusterState
+  readonly #made = new Map<string, Cells>()
   #nextId = 1
 
   constructor(members: readonly string[], options: Partial<ReplicationOptions> = {}, partitionCount = 1) {
@@ -80,13 +81,24 @@ export class Fleet {
         new Replication({
           member,
           seed: 1,
-          createState: () => new Cells(),
+          createState: () => this.#cells(member),
           operationShape: cellShape,
           options,
           budget,
         }),
       )
     }
+  }
+
+  /** The newest state machine of a member, to spoil it. */
+  cellsOf(member: string): Cells {
+    return this.#made.get(member) as Cells
+  }
+
+  #cells(member: string): Cells {
+    const cells = new Cells()
+    this.#made.set(member, cells)
+    return cells
   }
 
   /** Feeds one input and files what comes out. */
