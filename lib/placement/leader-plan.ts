@@ -61,6 +61,8 @@ export const forgetAfterMs = 30_000
 const admissionGraceMs = 3_000
 /** Owners' requests of one turn are answered by one entry. */
 const gatherMs = 2
+/** Before what consensus did not take (nothing of the own term committed yet, another change under way) is proposed again. */
+const proposeAgainMs = 10
 /** How often voters and balance are looked at again with nothing else happening. */
 const reviewIntervalMs = 200
 /** Newcomers waiting for admission; one more waits for its next try. */
@@ -174,10 +176,10 @@ export class LeaderPlan {
     return answers
   }
 
-  proposed(nowMs: number, id: number): void {
+  proposed(nowMs: number, id: number, isCommitted: boolean): void {
     if (this.#inFlight?.id !== id) return
     this.#inFlight = undefined
-    this.#wake(nowMs)
+    this.#wake(isCommitted ? nowMs : nowMs + proposeAgainMs)
   }
 
   membership(nowMs: number, member: MemberId, status: 'alive' | 'suspect' | 'silent' | 'gone'): void {

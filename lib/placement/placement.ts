@@ -150,7 +150,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
           this.#deliver(now, to, message, effects)
         return
       case 'proposed':
-        return this.#plan.proposed(now.monotonicMs, input.id)
+        return this.#plan.proposed(now.monotonicMs, input.id, input.isCommitted)
       case 'member':
         return this.#plan.membership(now.monotonicMs, input.member, input.status)
       case 'ask':
