@@ -34,7 +34,8 @@ export class SimClock {
   }
 
   now(): Instant {
-    return { monotonicMs: this.monotonicMs(), wallMs: epochMs + this.#world.nowMs * this.#rate + this.#wallOffsetMs }
+    const wallMs = Math.floor(epochMs + this.#world.nowMs * this.#rate + this.#wallOffsetMs)
+    return { monotonicMs: this.monotonicMs(), wallMs }
   }
 
   monotonicMs(): number {

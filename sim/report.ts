@@ -25,7 +25,7 @@ export function failureLines(result: RunResult, options: Omit<RunOptions, 'seed'
     ...(more > 0 ? [`  and ${more} more`] : []),
     `  replay: ${replayCommand(result.seed, options)}`,
     `  last events:`,
-    ...result.lines.slice(-eventsShownMax).map(line => `  ${line}`),
+    ...result.lines.slice(Math.max(0, result.lines.length - eventsShownMax)).map(line => `  ${line}`),
   ]
 }
 

@@ -173,8 +173,10 @@ class Run {
     return isWhole
   }
 
-  #until(maxMs: number, isOver: () => boolean): Promise<void> {
-    return this.#world.play(this.#world.nowMs + maxMs, isOver)
+  /** Plays until `isOver`, looked at every 10 ms, or for `maxMs`. */
+  async #until(maxMs: number, isOver: () => boolean): Promise<void> {
+    const endMs = this.#world.nowMs + maxMs
+    while (this.#world.nowMs < endMs && !isOver()) await this.#world.play(Math.min(endMs, this.#world.nowMs + 10))
   }
 
   /** The observer looks around every 20 ms. */

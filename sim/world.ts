@@ -91,14 +91,13 @@ export class World {
     this.#nowUs = Math.max(this.#nowUs, untilUs)
   }
 
-  /** The same with promise hops after each event; stops early when `isOver` says so. */
-  async play(untilMs: number, isOver: () => boolean = () => false): Promise<void> {
+  /** The same with promise hops after each event. */
+  async play(untilMs: number): Promise<void> {
     const untilUs = Math.floor(untilMs * 1000)
     for (;;) {
       const hopCount = Math.max(this.#hopCount, this.#settleCount)
       this.#settleCount = 0
       for (let hop = 0; hop < hopCount; hop++) await undefined
-      if (isOver()) return
       if (!this.#next(untilUs)) break
     }
     this.#nowUs = Math.max(this.#nowUs, untilUs)
