@@ -4,7 +4,7 @@
  * at most one member serves at a time, reads see what was acknowledged before they began, and in the end, with all
  * faults gone, everything acknowledged is there and all copies are equal.
  */
-import { expect } from 'vitest'
+import { assert } from 'vitest'
 import { Prng } from '../../../lib/base/prng.ts'
 import type { PartitionEntry } from '../../../lib/consensus/cluster-state.ts'
 import type { Plain } from '../../../lib/base/shape.ts'
@@ -200,7 +200,6 @@ export class Schedule {
   #grantAsks(): void {
     for (; this.#seenAsks < this.fleet.asks.length; this.#seenAsks++) {
       const { from, request } = this.fleet.asks[this.#seenAsks] as (typeof this.fleet.asks)[number]
-      const entry = this.#entry()
       if (this.#cut.has(from) || (!this.#isHealed && this.#prng.chance(0.3))) continue
       this.#asked.push({ atMs: this.fleet.nowMs + (this.#isHealed ? 0 : this.#prng.between(0, 200)), request })
     }
@@ -269,7 +268,7 @@ export class Schedule {
       const wanted = this.#readers.get(id)
       if (wanted !== undefined && outcome.kind === 'done') {
         this.counts.readers += 1
-        expect(outcome.results[0] as Plain, 'a read sees what was acknowledged before').toBe(wanted)
+        assert.equal(outcome.results[0] as Plain, wanted, 'a read sees what was acknowledged before')
       }
       const attempt = this.#attempts.find(candidate => candidate.id === id)
       if (attempt === undefined || outcome.kind !== 'done') continue
@@ -283,7 +282,7 @@ export class Schedule {
       return isHolder && this.fleet.machines.get(member)?.partition(0)?.tenure?.isOpen === true
     })
     // A swap leaves the old owner its lease; it is the new owner's first append that ends its office.
-    expect(serving.length, `${serving.join(' and ')} serve at once`).toBeLessThanOrEqual(1)
+    assert.isAtMost(serving.length, 1, `${serving.join(' and ')} serve at once`)
   }
 
   #check(): void {
@@ -296,17 +295,15 @@ export class Schedule {
     const bad = fleet.events.filter(({ event }) =>
       ['replication.diverged', 'replication.owner-without-state', 'replication.older-birth-dropped'].includes(event),
     )
-    expect(bad).toEqual([])
+    assert.deepEqual(bad, [])
     const entry = this.#entry()
-    expect(
-      this.#attempts.filter(({ isAcked }) => !isAcked),
-      'everything is answered in the end',
-    ).toEqual([])
-    expect(entry.learners, 'everybody is a backup in the end').toEqual([])
+    const open = this.#attempts.filter(({ isAcked }) => !isAcked)
+    assert.deepEqual(open, [], 'everything is answered in the end')
+    assert.deepEqual(entry.learners, [], 'everybody is a backup in the end')
     for (const { cell, sequence } of this.#attempts) {
       const id = fleet.read(entry.owner as string, get(cell))
-      expect(fleet.answers(id), `${cell} was acknowledged`).toEqual([{ kind: 'done', results: [`v${sequence}`] }])
+      assert.deepEqual(fleet.answers(id), [{ kind: 'done', results: [`v${sequence}`] }], `${cell} was acknowledged`)
     }
-    for (const member of entry.backups) expect(fleet.hash(member)).toBe(fleet.hash(entry.owner as string))
+    for (const member of entry.backups) assert.equal(fleet.hash(member), fleet.hash(entry.owner as string))
   }
 }
