@@ -438,6 +438,8 @@ describe('a transaction', () => {
     desk.reply(abort, { kind: 'done', results: [false] })
     desk.call(1)
     expect(callOf(only(desk.sent()))).toMatchObject({ sequence: 3, mark: 3 })
+    desk.call(2)
+    expect(callOf(only(desk.sent()))).toMatchObject({ sequence: 2, mark: 2 })
   })
 
   test('that meets a held key aborts and tries again under a new identity', () => {

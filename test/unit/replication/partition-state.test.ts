@@ -150,6 +150,27 @@ describe('a prepared transaction', () => {
     expect(log.machine.tags.get('k')).toEqual(['x', 'y'])
   })
 
+  test('frees its own keys alone', () => {
+    const log = new LogOf()
+    log.apply(prepare(1, of('a#1', 8), add('k', 'x')))
+    log.apply(prepare(2, of('a#1', 9), add('l', 'x')))
+    log.apply({ kind: 'finish', transaction: of('a#1', 8), commit: false })
+    expect(log.execute(call('b#1', 1), add('k', 'y'))).toMatchObject({ kind: 'done' })
+    expect(log.execute(call('b#1', 2), add('l', 'y'))).toMatchObject({ kind: 'retry', reason: 'locked' })
+  })
+
+  test('is prepared once, under whatever call', () => {
+    const log = new LogOf()
+    for (const sequence of [1, 2]) {
+      log.apply(prepare(sequence, of('a#1', 9), { kind: 'toy.free', key: 'k', tag: 'x' }))
+    }
+    log.apply({ kind: 'finish', transaction: of('a#1', 9), commit: true })
+    expect(log.machine.tags.get('k')).toEqual(['x'])
+    log.machine.tags.clear()
+    log.apply({ kind: 'end-session', session: 'a#1' })
+    expect(log.state.bytes).toBe(32 + 'a#1'.length)
+  })
+
   test('leaves nothing on abort', () => {
     const log = new LogOf()
     log.apply({ kind: 'barrier' })
