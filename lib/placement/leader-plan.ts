@@ -63,6 +63,8 @@ const admissionGraceMs = 3_000
 const gatherMs = 2
 /** Before what consensus did not take (nothing of the own term committed yet, another change under way) is proposed again. */
 const proposeAgainMs = 10
+/** Renewals that come in together share one round of heartbeats. */
+const renewalGatherMs = 4
 /** How often voters and balance are looked at again with nothing else happening. */
 const reviewIntervalMs = 200
 /** Newcomers waiting for admission; one more waits for its next try. */
@@ -143,7 +145,7 @@ export class LeaderPlan {
   renew(nowMs: number, from: MemberId, sequence: number): void {
     if (!this.#isLeading || this.#renewals.length >= renewalsMax) return
     this.#renewals.push({ from, sequence, receivedAtMs: nowMs })
-    this.#wake(nowMs)
+    this.#wake(nowMs + renewalGatherMs)
   }
 
   /** Answers the renewals that waited for this round of heartbeats. */

@@ -36,6 +36,8 @@ export type PlacementInput =
   | { readonly kind: 'applied'; readonly state: ClusterState; readonly index: number }
   | { readonly kind: 'confirmed'; readonly id: number; readonly isConfirmed: boolean }
   | { readonly kind: 'proposed'; readonly id: number; readonly isCommitted: boolean }
+  /** A heartbeat of the leader came in. Renewals follow it, so that those of all members reach the leader together and share a round. */
+  | { readonly kind: 'led' }
   /** Membership's word; `gone` covers what left. */
   | { readonly kind: 'member'; readonly member: MemberId; readonly status: 'alive' | 'suspect' | 'silent' | 'gone' }
   | { readonly kind: 'ask'; readonly request: PlacementRequest }
@@ -74,6 +76,8 @@ export interface PlacementOptions extends LeaseOptions {
 
 export const placementDefaults: PlacementOptions = { ...leaseDefaults, repeatIntervalMs: 250 }
 
+/** A renewal due within this share of its interval goes out at once when the leader's heartbeat comes in. */
+const followRatio = 0.5
 /** Requests kept for repetition; one more drops the oldest (its owner asks again). */
 const requestsMax = 8_192
 
@@ -151,6 +155,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
         return
       case 'proposed':
         return this.#plan.proposed(now.monotonicMs, input.id, input.isCommitted)
+      case 'led':
+        return this.#follow(now, effects)
       case 'member':
         return this.#plan.membership(now.monotonicMs, input.member, input.status)
       case 'ask':
@@ -181,7 +187,9 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #receive(now: Instant, from: MemberId, message: PlacementMessage, effects: PlacementEffect[]): void {
     switch (message.kind) {
       case 'renew':
-        return this.#plan.renew(now.monotonicMs, from, message.sequence)
+        this.#plan.renew(now.monotonicMs, from, message.sequence)
+        if (from !== this.#member) this.#follow(now, effects)
+        return
       case 'granted':
         return this.#lease.grant(message.sequence, message.stateIndex, message.session)
       case 'expelled':
@@ -241,6 +249,13 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
     const message: PlacementMessage = { kind: 'renew', sequence: this.#lease.renew(now) }
     if (this.#isLeader) this.#plan.renew(now.monotonicMs, this.#member, message.sequence)
     else effects.push(send(this.#leader, message))
+  }
+
+  /** Renews early if the next renewal is near. */
+  #follow(now: Instant, effects: PlacementEffect[]): void {
+    const { renewIntervalMs } = this.#options
+    if (this.#renewAtMs !== undefined && this.#renewAtMs - now.monotonicMs < renewIntervalMs * followRatio)
+      this.#renew(now, effects)
   }
 
   #ask(now: Instant, request: PlacementRequest, effects: PlacementEffect[]): void {
