@@ -1,5 +1,6 @@
 /** The building blocks of the structures' wire shapes: cases of a union that `operations.ts` puts together. */
-import { list, record, uint, type Shape } from '../base/shape.ts'
+import { MalformedError } from '../base/errors.ts'
+import { record, uint, type Shape } from '../base/shape.ts'
 
 /** The argument of `variants`: a stable code and a shape for each kind. */
 export type Cases<U extends { readonly kind: string }> = {
@@ -27,13 +28,13 @@ export function cases<U extends { readonly kind: string }>(fields: {
 /** Names one write for ever: the entry that made it and the operation's place in it. Never repeated, also after delete and re-create. */
 export type Version = readonly [epoch: number, index: number, ordinal: number]
 
-const numbers = list(uint, 3)
-
 export const version: Shape<Version> = {
   pack: value => value,
   unpack: (raw, path) => {
-    const [epoch = 0, index = 0, ordinal = 0] = numbers.unpack(raw, path)
-    return [epoch, index, ordinal]
+    if (!Array.isArray(raw) || raw.length !== 3)
+      throw new MalformedError(`${path ?? 'version'}: expected three numbers`)
+    const [epoch, index, ordinal] = raw.map(number => uint.unpack(number, path))
+    return [epoch as number, index as number, ordinal as number]
   },
 }
 

@@ -67,7 +67,7 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
       case 'keyspace.getDelete':
         return typeRefusal(entry, 'string')
       case 'keyspace.increment':
-        return typeRefusal(entry, 'string') ?? incrementRefusal(operation, entry)
+        return incrementRefusal(operation, entry)
       case 'keyspace.append':
         return typeRefusal(entry, 'string') ?? sizeRefusal(operation, entry)
       case 'keyspace.push':
@@ -322,12 +322,13 @@ function typeRefusal(entry: Entry | undefined, type: Entry[0]): Refusal | undefi
   return refusal('WRONG_TYPE', 'WRONGTYPE Operation against a key holding the wrong kind of value')
 }
 
+/** In Redis' order: the argument, the type, the value. */
 function incrementRefusal({ by }: Of<'keyspace.increment'>, entry: Entry | undefined): Refusal | undefined {
-  const value = entry === undefined ? 0n : integerOf(entry)
   const step = parseInt64(by)
-  if (value === undefined || step === undefined) {
-    return refusal('INVALID', 'ERR value is not an integer or out of range')
-  }
+  const value = entry === undefined ? 0n : integerOf(entry)
+  const notInteger = refusal('INVALID', 'ERR value is not an integer or out of range')
+  if (step === undefined) return notInteger
+  if (value === undefined) return typeRefusal(entry, 'string') ?? notInteger
   return isInt64(value + step) ? undefined : refusal('INVALID', 'ERR increment or decrement would overflow')
 }
 

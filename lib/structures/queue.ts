@@ -198,11 +198,12 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   }
 
   #take({ queue, max, leaseMs, holder, options }: Take, context: ApplyContext): Plain {
-    this.#wake(context.atMs)
     const shard = this.#shards.get(queue)
     const taken: Taken[] = []
     if (shard !== undefined) keepPolicy(this.#partition.store, queue, options)
     while (shard !== undefined && taken.length < max) {
+      // Each time: one that died may have held up another of its group whose delay is over.
+      this.#wake(context.atMs)
       const position = shard.first(context.atMs)
       if (position === undefined) break
       const place = { queue, position }

@@ -102,7 +102,8 @@ describe('a map', () => {
     tape.run(put('b', '2', { ttlMs: 200 }))
     expect(tape.machine.nextDueMs(tape.monotonicMs, tape.atMs)).toBe(tape.monotonicMs + 100)
     tape.wait(300)
-    const due = (isLocked = (_: string) => false) => tape.machine.due(tape.monotonicMs, tape.atMs, 10, isLocked)
+    const due = (isLocked: (key: string) => boolean = () => false) =>
+      tape.machine.due(tape.monotonicMs, tape.atMs, 10, isLocked)
     expect(due(key => key === 'map:carts/a')).toMatchObject([{ key: 'b' }])
     expect(due()).toEqual([])
     tape.wait(250)

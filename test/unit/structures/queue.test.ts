@@ -1,38 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Plain } from '../../../lib/base/shape.ts'
-import type { Listed, QueueOptions, Taken } from '../../../lib/structures/queue-operations.ts'
-import { bytesOf, Tape } from './tape.ts'
-
-const options: QueueOptions = { capacity: 5, maxAttempts: 3, backoffMinMs: 100, backoffMaxMs: 1_000, deadMax: 2 }
-const put = (id: string, more: object = {}) =>
-  ({ kind: 'queue.put', queue: 'orders', id, body: bytesOf(id), options, ...more }) as const
-
-class Orders extends Tape {
-  take(max = 10, more: object = {}): readonly Taken[] {
-    return this.run({ kind: 'queue.take', queue: 'orders', max, ...more }) as unknown as readonly Taken[]
-  }
-  one(more: object = {}): Taken {
-    const [taken] = this.take(1, more)
-    if (taken === undefined) throw new Error('nothing is ready')
-    return taken
-  }
-  ids(max = 10): readonly string[] {
-    return this.take(max).map(([id]) => id)
-  }
-  ack(token: number) {
-    return this.attempt({ kind: 'queue.ack', queue: 'orders', token } as never)
-  }
-  nack(token: number, more: object = {}): Plain {
-    return this.run({ kind: 'queue.nack', queue: 'orders', token, ...more })
-  }
-  stats(): Plain {
-    return this.ask({ kind: 'queue.stats', queue: 'orders' })
-  }
-  dead(): readonly Plain[] {
-    const [letters] = this.ask({ kind: 'dead.list', dead: 'orders.dead', max: 10 }) as readonly [readonly Plain[]]
-    return letters
-  }
-}
+import type { Listed } from '../../../lib/structures/queue-operations.ts'
+import { options, Orders, put } from './orders.ts'
+import { bytesOf } from './tape.ts'
 
 describe('a queue', () => {
   test('hands out messages in the order in which they came, once', () => {
@@ -187,112 +156,6 @@ describe('a queue', () => {
     expect(tape.ack(token)).toHaveProperty('results')
   })
 
-  test('grants each lease a larger token, also after another copy took over', () => {
-    const tape = new Orders()
-    const tokens: number[] = []
-    tape.run(put('a'))
-    for (let n = 0; n < 2; n++) {
-      const [, token] = tape.one()
-      tokens.push(token)
-      tape.nack(token, { delayMs: 0 })
-      tape.moveOver()
-    }
-    tokens.push(tape.one()[1])
-    expect(tokens).toEqual(tokens.toSorted((a, b) => a - b))
-    expect(new Set(tokens).size).toBe(3)
-  })
-
-  test('ends a lease by the logged expiry alone, and refuses the old token then', () => {
-    const tape = new Orders()
-    tape.run(put('a'))
-    const [, token] = tape.one({ leaseMs: 500 })
-    tape.wait(499)
-    expect(tape.tend()).toEqual([])
-    tape.wait(1)
-    expect(tape.attempt({ kind: 'queue.verify', queue: 'orders', token } as never)).toHaveProperty('results')
-    expect(tape.tend()).toEqual([{ kind: 'queue.expireLease', queue: 'orders', token }])
-    expect(tape.ack(token)).toHaveProperty('refused', 'STALE_TOKEN')
-    tape.wait(100)
-    const [, next, attempt, , , , , lastError] = tape.one()
-    expect([attempt, lastError]).toEqual([2, 'lease ended'])
-    expect(tape.run({ kind: 'queue.expireLease', queue: 'orders', token })).toBe(false)
-    expect(tape.ack(next)).toHaveProperty('results')
-  })
-
-  test('extends a lease from now, by its own length if none is given', () => {
-    const tape = new Orders()
-    tape.run(put('a'))
-    const [, token] = tape.one({ leaseMs: 500 })
-    tape.wait(400)
-    tape.run({ kind: 'queue.extend', queue: 'orders', token })
-    tape.wait(499)
-    expect(tape.tend()).toEqual([])
-    tape.wait(1)
-    expect(tape.tend()).toHaveLength(1)
-  })
-
-  test('gives leases their full time again under a new owner', () => {
-    const tape = new Orders()
-    tape.run(put('a'))
-    tape.one({ leaseMs: 500 })
-    tape.wait(499)
-    tape.moveOver(7)
-    tape.wait(499)
-    expect(tape.tend()).toEqual([])
-    tape.wait(1)
-    expect(tape.tend()).toHaveLength(1)
-  })
-
-  test('returns what a session held when it ends, without back-off, and leaves the leases of nobody alone', () => {
-    const tape = new Orders()
-    for (const id of ['a', 'b', 'c']) tape.run(put(id))
-    tape.take(1)
-    tape.take(1, { holder: 'time' })
-    tape.session = 'other#1'
-    tape.take(1)
-    tape.end('goose#1')
-    expect(tape.stats()).toEqual([1, 0, 2, 0, 3])
-    expect(tape.one().slice(0, 3)).toEqual(['a', expect.any(Number), 2])
-    tape.wait(30_000)
-    expect(tape.tend()).toHaveLength(1)
-  })
-
-  test('buries the message whose handlers die with their sessions, too', () => {
-    const tape = new Orders()
-    tape.run(put('killer'))
-    for (let n = 1; n <= 3; n++) {
-      tape.session = `goose#${n}`
-      tape.one()
-      tape.end(tape.session)
-    }
-    const letter = [
-      expect.any(Number),
-      'killer',
-      'orders',
-      bytesOf('killer'),
-      null,
-      null,
-      3,
-      'session ended',
-      tape.atMs,
-    ]
-    expect(tape.dead()).toEqual([letter])
-  })
-
-  test('keeps a lease that a transaction holds on to when the session ends, for a while', () => {
-    const tape = new Orders()
-    tape.run(put('a'))
-    const [, token] = tape.one()
-    const context = { epoch: 1, index: 9, ordinal: 0, atMs: tape.atMs, session: 'goose#1', monotonicMs: 0 }
-    tape.machine.endSession('goose#1', context, key => key === `queue:orders/t/${token}`)
-    expect(tape.ack(token)).toEqual({ results: [true] })
-    tape.run(put('b'))
-    const again = tape.one()[1]
-    tape.machine.endSession('goose#1', context, () => true)
-    tape.wait(5_000)
-    expect(tape.tend()).toMatchObject([{ token: again }])
-  })
-
   test('lists messages in order, whatever their state', () => {
     const tape = new Orders()
     for (const id of ['a', 'b']) tape.run(put(id, { group: 'g' }))
@@ -373,51 +236,5 @@ describe('a queue', () => {
     tape.ack(tape.one()[1])
     expect(tape.machine.bytes).toBe(first)
     expect(tape.machine.snapshot().map(([space]) => space)).toEqual(['counter', 'meta'])
-  })
-})
-
-describe('a message group', () => {
-  test('has one delivery at a time, in order', () => {
-    const tape = new Orders()
-    for (const id of ['a', 'b']) tape.run(put(id, { group: 'g' }))
-    tape.run(put('c', { group: 'h' }))
-    expect(tape.take().map(([id]) => id)).toEqual(['a', 'c'])
-    expect(tape.stats()).toEqual([0, 0, 2, 1, 3])
-  })
-
-  test('goes on when its first message is acknowledged, dead or expired', () => {
-    const tape = new Orders()
-    for (const id of ['a', 'b']) tape.run(put(id, { group: 'g' }))
-    tape.run(put('c', { group: 'g', expiresMs: 1 }))
-    tape.run(put('d', { group: 'g' }))
-    tape.ack(tape.one()[1])
-    tape.nack(tape.one()[1], { isDead: true })
-    tape.wait(1)
-    expect(tape.ids()).toEqual(['d'])
-  })
-
-  test('waits while its first message backs off: nothing overtakes it', () => {
-    const tape = new Orders()
-    for (const id of ['a', 'b']) tape.run(put(id, { group: 'g' }))
-    tape.nack(tape.one()[1])
-    expect(tape.ids()).toEqual([])
-    tape.wait(100)
-    expect(tape.ids()).toEqual(['a'])
-  })
-
-  test('waits for a delayed first message', () => {
-    const tape = new Orders()
-    tape.run(put('a', { group: 'g', delayMs: 10 }))
-    tape.run(put('b', { group: 'g' }))
-    expect(tape.ids()).toEqual([])
-    tape.wait(10)
-    expect(tape.ids()).toEqual(['a'])
-  })
-
-  test('locks appends against one another, and tokens against their use', () => {
-    const { machine } = new Tape()
-    expect(machine.locks(put('a', { group: 'g' }))).toEqual(['queue:orders/g/g'])
-    expect(machine.locks(put('a'))).toEqual([])
-    expect(machine.locks({ kind: 'queue.ack', queue: 'orders', token: 7 } as never)).toEqual(['queue:orders/t/7'])
   })
 })

@@ -1,4 +1,5 @@
 /** A partition's log by hand: runs operations as replication does (check all, then execute all), and keeps them for a replay. */
+import { expect } from 'vitest'
 import type { Plain } from '../../../lib/base/shape.ts'
 import type { Operation, RefusalCode } from '../../../lib/replication/command.ts'
 import type { StructureOperation, StructureQuery } from '../../../lib/structures/operations.ts'
@@ -113,4 +114,9 @@ export function readable(value: Plain): unknown {
   if (value instanceof Uint8Array) return new TextDecoder().decode(value)
   if (Array.isArray(value)) return value.map(item => readable(item as Plain))
   return value
+}
+
+/** For the steps of a model: what it says must be what the machine says, in whatever branch. */
+export function agree(actual: unknown, wanted: unknown): void {
+  expect(actual).toEqual(wanted)
 }
