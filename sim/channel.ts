@@ -162,7 +162,10 @@ export class Channel<Body> {
     if (batch.word !== undefined) return batch.word()
     if (!this.#receiver.isUp() || this.#lanes[batch.lane].session !== batch.session) return
     if (batch === this.#lanes[batch.lane].open) this.#lanes[batch.lane].open = undefined
-    for (const body of batch.bodies) this.#fabric.world.note('deliver', this.label, body)
+    for (const body of batch.bodies) {
+      this.#fabric.world.note('deliver', this.label, body)
+      this.#fabric.watch(body)
+    }
     this.#receiver.take(batch.lane, batch.bodies)
   }
 }

@@ -42,6 +42,7 @@ export class Cluster implements Client {
     this.fabric = new Fabric(world, options.fabric)
     this.observer = new Observer(world)
     const { observer } = this
+    this.fabric.watch = body => observer.delivered(body)
     const drifts = world.random.fork('drift')
     this.machines = Array.from(
       { length: options.nodeCount },

@@ -28,6 +28,8 @@ export class Fabric<Body> {
   readonly ports: Map<string, SimNetwork<Body>> = new Map()
   /** Some rule loses, doubles or reorders single frames: batches are taken apart. */
   hasDatagrams = false
+  /** Sees every body that arrives. */
+  watch: (body: Body) => void = () => {}
   readonly #random: Prng
   readonly #options: Required<FabricOptions>
   readonly #rules = new Set<Rule>()

@@ -38,6 +38,7 @@ export interface Arena {
 
 interface Active {
   readonly end: () => void
+  readonly touches: readonly string[]
   readonly isLasting: boolean
 }
 
@@ -82,9 +83,10 @@ export class Nemesis implements Arena {
     if (!this.#options.isInBudget) return true
     const state = this.cluster.leader()?.running?.peer.state
     if (state === undefined || state.cluster === '') return false
+    const touched = new Set([...this.#active].flatMap(active => active.touches))
     const healthy = new Set(
       this.cluster.machines
-        .filter(machine => machine !== victim && machine.isAwake && !this.struck.has(machine))
+        .filter(machine => machine !== victim && machine.isAwake && !touched.has(machine.name))
         .map(machine => machine.running?.member ?? ''),
     )
     const isKept = state.partitions.every(({ owner, backups }) =>
@@ -131,6 +133,7 @@ export class Nemesis implements Arena {
     const isLasting = fault.mayLast && isLate && this.random.chance(this.#options.lastingRatio)
     let isEnded = false
     const active: Active = {
+      touches: fault.touches,
       isLasting,
       end: () => {
         if (isEnded) return

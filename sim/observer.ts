@@ -4,6 +4,8 @@
  */
 import type { Emit } from '../lib/base/machine.ts'
 import type { ClusterState, PartitionEntry } from '../lib/consensus/cluster-state.ts'
+import { PartitionState } from '../lib/replication/partition-state.ts'
+import type { WireMessage } from '../lib/peer/wire.ts'
 import type { Machine } from './machine.ts'
 import type { Violation } from './workload.ts'
 import type { World } from './world.ts'
@@ -25,8 +27,6 @@ export type Occasion = (typeof occasions)[number]
 /** Events of the machines that count as an occasion. */
 const telling: Readonly<Record<string, (fields: Emit['fields']) => Occasion | undefined>> = {
   'replication.owner-promoted': fields => (Number(fields.tailLength ?? 0) > 0 ? 'owner-promoted-with-tail' : undefined),
-  'replication.retry-answered': () => 'retry-answered-from-record',
-  'replication.transaction-recovered': () => 'transaction-recovered',
 }
 
 /** Violations kept of one run. */
@@ -45,6 +45,7 @@ export class Observer {
   readonly #entries: PartitionEntry[] = []
   readonly #silent = new Set<string>()
   readonly #owners = new Map<string, string>()
+  readonly #repeats = new Map<string, number>()
   #leader = ''
 
   constructor(world: World) {
@@ -104,6 +105,26 @@ export class Observer {
     if (this.#leader !== '') this.count('leader-changed')
     this.#leader = leader
     this.#world.note('leader', leader)
+  }
+
+  /** A message arrived: a decision that a participant had to ask for is logged by the record's owner. */
+  delivered(body: WireMessage): void {
+    if (body.kind !== 'replication' || body.message.kind !== 'append') return
+    if (body.message.entries.some(entry => entry.command.kind === 'resolve')) this.count('transaction-recovered')
+  }
+
+  /** Looks into the partitions of a machine for calls that were answered from a record since the last look. */
+  inspect(machine: Machine, partitionCount: number): void {
+    const { running } = machine
+    if (running === undefined) return
+    let repeatCount = 0
+    for (let partition = 0; partition < partitionCount; partition++) {
+      const state = running.peer.driver.replication.partition(partition)?.held?.state
+      if (state instanceof PartitionState) repeatCount += state.repeatCount
+    }
+    const before = this.#repeats.get(running.member) ?? 0
+    if (repeatCount > before) this.count('retry-answered-from-record')
+    this.#repeats.set(running.member, repeatCount)
   }
 
   #moved(partition: number, before: PartitionEntry, after: PartitionEntry): void {

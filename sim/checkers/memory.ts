@@ -8,8 +8,10 @@ const lookIntervalMs = 1_000
 
 export function watchMemory(world: World, cluster: Cluster): void {
   const look = (): void => {
-    for (const { name, running } of cluster.machines) {
+    for (const machine of cluster.machines) {
+      const { name, running } = machine
       if (running === undefined) continue
+      cluster.observer.inspect(machine, cluster.partitionCount)
       const { bytes } = running.peer.driver.replication
       if (bytes < 0) cluster.observer.violate('memory', `${name} accounts for ${bytes} bytes`)
       if (bytes > bytesPerPartitionMax * cluster.partitionCount) {
