@@ -96,6 +96,16 @@ describe('frames', () => {
     )
   })
 
+  test.each([
+    ['kind', 4, 99],
+    ['lane', 6, 3],
+    ['reserved byte', 7, 1],
+  ])('of an unknown %s are refused', (_, at, value) => {
+    const bytes = encodeFrame({ kind: 'whole', version: 1, lane: 'data', session: 1, body: new Uint8Array(0) })
+    bytes[at] = value
+    expect(() => decode([bytes])).toThrow(MalformedError)
+  })
+
   test('are left undecoded once the taker wants no more', () => {
     const bytes = Buffer.concat(
       [1, 2, 3].map(session =>

@@ -225,6 +225,47 @@ describe('mesh', () => {
       expect(a.told.refusals[0]?.reason).toContain('hello of another peer')
     })
 
+    test('counts all bytes before admission, not each frame alone', async () => {
+      const a = await start('a~1', 'A')
+      const addresses = Array.from({ length: 15 }, () => 'x'.repeat(256))
+      await admitted(a, 'Z', { addresses, name: 'n'.repeat(160) })
+      expect(a.told.refusals[0]?.reason).toContain('more than 4096 bytes before admission')
+    })
+
+    test('judges a hello anew when the far end announces another one', async () => {
+      const hello = () => ({
+        cluster: 'red',
+        member: 'b~1',
+        name: 'b',
+        holdsData: true,
+        memoryBytes: 1,
+        versionMin: 1,
+        versionMax: 1,
+      })
+      const b = await start('b~1', 'B', { hello })
+      const far = await admitted(b, 'A', {})
+      far.wire.write(frameOf('ready'))
+      await env.rest()
+      const announced = {
+        member: 'x~1',
+        peer: 'A',
+        name: 'x',
+        addresses: [],
+        holdsData: false,
+        memoryBytes: 0,
+        versionMin: 1,
+        versionMax: 1,
+      }
+      const sessions = { control: 1, data: 1, bulk: 1 }
+      far.wire.write(
+        frameOf('announce', helloCodec.encode({ ...announced, cluster: 'blue', sessions, isLinked: false }), {
+          version: 1,
+        }),
+      )
+      await env.rest()
+      expect(b.told.log).toEqual(['up x~1', 'refused cluster', expect.stringContaining('down x~1')])
+    })
+
     test('refuses who bears its own member id, or that of a linked member', async () => {
       const { a, b } = await pair()
       expect((await admitted(b, 'A1', { member: 'b~1' })).isClosed).toBe(true)
