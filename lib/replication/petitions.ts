@@ -82,7 +82,11 @@ export class Petitions {
     this.#asked = { request, atMs: turn.now.monotonicMs }
     turn.ask(request)
     const { kind, partition, epoch } = request
-    turn.emit('info', `replication.${kind}-asked`, { partition, epoch, member: memberOf(request) })
+    turn.emit(kind === 'remove' ? 'info' : 'debug', `replication.${kind}-asked`, {
+      partition,
+      epoch,
+      member: memberOf(request),
+    })
   }
 }
 

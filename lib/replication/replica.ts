@@ -131,7 +131,7 @@ export class Replica implements Driven {
     this.lastAtMs = state.appliedAtMs
     this.#handedIndex = index
     this.#isInstalled = true
-    this.turn.emit('info', 'replication.snapshot-installed', { partition: this.partition, index })
+    this.turn.emit('debug', 'replication.snapshot-installed', { partition: this.partition, index })
   }
 
   /** Forgets log and state. */

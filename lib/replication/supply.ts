@@ -31,6 +31,7 @@ export class Supply {
     return true
   }
 
+  /** Sends whatever the copy is ready for. */
   feed(copy: Copy): void {
     const { log } = this.#tenure.held
     const { options, now } = this.#tenure.turn
@@ -43,6 +44,7 @@ export class Supply {
     }
   }
 
+  /** Tells the commit point after everything sent so far. */
   sendEmpty(copy: Copy): void {
     const previousIndex = copy.next - 1
     const previousEpoch = this.#tenure.held.log.epochAt(previousIndex)
@@ -75,7 +77,7 @@ export class Supply {
       const epoch = held.log.epochAt(held.state.appliedIndex) as number
       copy.sent(turn.now.monotonicMs)
       copy.transfer = new OutgoingTransfer(turn.nextTransfer(), held.state, epoch, turn.now.monotonicMs)
-      turn.emit('info', 'replication.snapshot-sent', {
+      turn.emit('debug', 'replication.snapshot-sent', {
         partition: this.#tenure.replica.partition,
         to: copy.member,
         index: copy.transfer.index,
@@ -111,17 +113,20 @@ export class Supply {
     this.endTransfer(copy, this.#tenure.held.log.lastIndex + 1)
   }
 
+  /** Ends a transfer, done or given up, and looks for the common prefix at `next`. */
   endTransfer(copy: Copy, next: number): void {
     this.stopTransfer(copy)
     copy.probeFrom(next)
   }
 
+  /** Makes room for another copy's snapshot. */
   stopTransfer(copy: Copy): void {
     if (copy.transfer === undefined) return
     copy.transfer = undefined
     this.#tenure.turn.transfers -= 1
   }
 
+  /** Repeats what was not answered in time. */
   retry(copy: Copy): void {
     const { now, options } = this.#tenure.turn
     const { transfer } = copy

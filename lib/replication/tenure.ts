@@ -48,7 +48,7 @@ export class Tenure {
     this.#supply = new Supply(this)
     this.#beganAtMs = this.turn.now.monotonicMs
     const tailLength = held.log.lastIndex - replica.commitIndex
-    this.turn.emit('info', 'replication.owner-promoted', {
+    this.turn.emit('debug', 'replication.owner-promoted', {
       partition: replica.partition,
       epoch: entry.epoch,
       tailLength,
@@ -225,7 +225,7 @@ export class Tenure {
     const { turn, replica } = this
     this.held.state.promoted(turn.now.monotonicMs)
     turn.effects.push({ kind: 'opened', partition: replica.partition, epoch: this.#entry.epoch })
-    turn.emit('info', 'replication.opened', {
+    turn.emit('debug', 'replication.opened', {
       partition: replica.partition,
       epoch: this.#entry.epoch,
       gapMs: turn.now.monotonicMs - this.#beganAtMs,

@@ -94,6 +94,41 @@ describe('a copy', () => {
     expect(fleet.opened.at(-1)).toMatchObject({ member: 'b', epoch: 2 })
   })
 
+  test('acknowledges what it took in place of a truncated tail only when that is durable', () => {
+    const fleet = new Fleet(['a', 'b', 'c'])
+    fleet.found('a', ['b', 'c'])
+    for (const cell of ['x', 'y', 'z']) fleet.write('a', [put(cell, '1')])
+    fleet.settle(({ to }) => to === 'c')
+    fleet.slowStores.set('c', [])
+    fleet.configure({ owner: 'b', backups: ['c'], learners: [] })
+    fleet.run(200)
+    expect(logOf(fleet, 'c')).toEqual(['1:1', '2:2'])
+    expect(fleet.opened.at(-1)).toMatchObject({ member: 'a' })
+    fleet.store('c')
+    fleet.settle()
+    expect(fleet.opened.at(-1)).toMatchObject({ member: 'b' })
+  })
+
+  test('applies nothing that the owner has not been found to agree on, however far that has committed', () => {
+    const fleet = new Fleet(['a', 'b', 'c'])
+    fleet.found('a', ['b', 'c'])
+    fleet.write('a', [put('x', 'never committed')])
+    fleet.settle(({ to }) => to === 'c')
+    const before = fleet.hash('c')
+    fleet.configure({ owner: 'b', backups: [], learners: ['c'] }, [])
+    const message = {
+      kind: 'append',
+      partition: 0,
+      epoch: 2,
+      previousEpoch: 1,
+      previousIndex: 1,
+      commitIndex: 9,
+    } as const
+    fleet.deliver({ from: 'b', to: 'c', message: { ...message, entries: [], hashIndex: 0, hash: 0 } })
+    fleet.turn()
+    expect(fleet.hash('c')).toBe(before)
+  })
+
   test('drops its state when the table gives its copy up, and keeps it while nobody owns the partition', () => {
     const fleet = new Fleet(['a', 'b'])
     fleet.found('a', ['b'])

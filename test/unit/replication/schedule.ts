@@ -7,13 +7,16 @@
 import { assert } from 'vitest'
 import { Prng } from '../../../lib/base/prng.ts'
 import type { PartitionEntry } from '../../../lib/consensus/cluster-state.ts'
-import type { Plain } from '../../../lib/base/shape.ts'
+import { plain, type Plain, type Shape } from '../../../lib/base/shape.ts'
 import type { PlacementRequest } from '../../../lib/placement/requests.ts'
 import type { ReplicationOptions } from '../../../lib/replication/options.ts'
-import { get, put } from './cells.ts'
+import type { Query } from '../../../lib/replication/command.ts'
+import { replicationMessageShape, type ReplicationMessage } from '../../../lib/replication/messages.ts'
+import { cellShape, get, put } from './cells.ts'
 import { Fleet, type Posted } from './fleet.ts'
 
 const leaseMs = 300
+const shape: Shape<ReplicationMessage> = replicationMessageShape(cellShape, plain as unknown as Shape<Query>)
 const stepMs = 2
 
 interface Attempt {
@@ -48,6 +51,7 @@ export class Schedule {
     readers: 0,
   }
   readonly #prng: Prng
+  readonly #isPacked: boolean
   readonly #members: readonly string[]
   readonly #inFlight: { readonly atMs: number; readonly posted: Posted }[] = []
   readonly #leases = new Map<string, number>()
@@ -64,6 +68,7 @@ export class Schedule {
 
   constructor(seed: number, options: Partial<ReplicationOptions> = {}) {
     this.#prng = new Prng(seed)
+    this.#isPacked = seed % 2 === 0
     this.#members = ['a', 'b', 'c', 'd'].slice(0, this.#prng.int(2, 4))
     this.fleet = new Fleet(this.#members, {
       logBytesMax: 2_000,
@@ -130,7 +135,9 @@ export class Schedule {
     const times = this.#isHealed ? 1 : prng.chance(0.03) ? 0 : prng.chance(0.05) ? 2 : 1
     for (let i = 0; i < times; i++) {
       const delayMs = this.#isHealed ? 1 : prng.chance(0.05) ? prng.between(0, 150) : prng.between(0, 8)
-      this.#inFlight.push({ atMs: this.fleet.nowMs + delayMs, posted })
+      // Half of the seeds send bytes' worth: nothing may be shared between members then.
+      const message = this.#isPacked ? shape.unpack(shape.pack(posted.message)) : posted.message
+      this.#inFlight.push({ atMs: this.fleet.nowMs + delayMs, posted: { ...posted, message } })
     }
   }
 
