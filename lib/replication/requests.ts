@@ -8,7 +8,6 @@
  * known not to be applied if it was never sent or every sending was answered with a retry. This rests on the network
  * never delivering one frame twice; a lane session numbers its frames.
  */
-import { Heap } from '../base/heap.ts'
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
 import type { Send } from '../base/machine.ts'
 import type { Prng } from '../base/prng.ts'
@@ -16,6 +15,7 @@ import type { ClusterState } from '../consensus/cluster-state.ts'
 import { CallLane } from './call-lane.ts'
 import type { Command, Operation, Outcome, Query, TransactionId } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
+import { Wakes } from './wakes.ts'
 
 /** What a request comes to. `retry` only where `isLockedFinal`. */
 export type Answer = Outcome | { readonly kind: 'unavailable'; readonly message: string }
@@ -68,7 +68,6 @@ export interface Request {
   /** Newest last. */
   readonly sendings: number[]
   retransmitMs: number
-  wakeMs: number
 }
 
 export type NewRequest = Pick<Request, 'partition' | 'body' | 'deadlineMs' | 'isLockedFinal' | 'answered'>
@@ -86,7 +85,7 @@ export class Requests {
   readonly #out: (send: Send<ReplicationMessage>) => void
   readonly #routes = new Map<PartitionId, Route>()
   readonly #sendings = new Map<number, Request>()
-  readonly #wakes = new Heap<Request>()
+  readonly #wakes = new Wakes<Request>()
   #state: ClusterState | undefined
   #session: SessionId | undefined
   #nextSending = 1
@@ -101,9 +100,9 @@ export class Requests {
     return this.#session
   }
 
-  /** Never later than the next deadline or resending. */
+  /** The next deadline or resending, in whole ms. */
   get wakeMs(): number | undefined {
-    return this.#wakes.peekRank()
+    return this.#wakes.nextMs
   }
 
   /** Undefined if too many of the partition's calls wait. `reserved` brings a sequence that `reserve` gave. */
@@ -122,9 +121,8 @@ export class Requests {
       unansweredCount: 0,
       sendings: [],
       retransmitMs: this.#options.retransmitMs,
-      wakeMs: 0,
     }
-    this.#wakeAt(request, request.deadlineMs)
+    this.#wakes.wakeAt(request, request.deadlineMs)
     if (request.body.kind === 'query' || reserved) {
       route.active.add(request)
       this.#send(nowMs, request)
@@ -219,9 +217,8 @@ export class Requests {
   }
 
   tick(nowMs: number): void {
-    for (let at = this.#wakes.peekRank(); at !== undefined && at <= nowMs; at = this.#wakes.peekRank()) {
-      const request = this.#wakes.pop() as Request
-      if (request.state === 'answered' || request.wakeMs !== at) continue
+    for (const request of this.#wakes.takeDue(nowMs)) {
+      if (request.state === 'answered') continue
       if (nowMs >= request.deadlineMs) this.giveUp(nowMs, request, this.#whyLate(request))
       else if (request.state !== 'waiting') {
         if (request.state === 'sent') {
@@ -241,7 +238,7 @@ export class Requests {
       request.lane = undefined
       request.state = 'waiting'
       route.waiting.add(request)
-      this.#wakeAt(request, request.deadlineMs)
+      this.#wakes.wakeAt(request, request.deadlineMs)
     } else this.#answer(nowMs, request, unavailable('the session ended'))
   }
 
@@ -263,7 +260,7 @@ export class Requests {
     request.state = 'backing-off'
     request.hint = undefined
     request.hopCount = 0
-    this.#wakeAt(request, Math.min(request.deadlineMs, nowMs + this.#prng.between(minMs, maxMs)))
+    this.#wakes.wakeAt(request, Math.min(request.deadlineMs, nowMs + this.#prng.between(minMs, maxMs)))
   }
 
   /** Sends what waits, as far as owner, session and window allow. */
@@ -287,7 +284,7 @@ export class Requests {
       // The next table that names an owner sends it.
       request.sentTo = undefined
       request.state = 'backing-off'
-      return this.#wakeAt(request, request.deadlineMs)
+      return this.#wakes.wakeAt(request, request.deadlineMs)
     }
     const id = this.#nextSending++
     request.state = 'sent'
@@ -297,7 +294,7 @@ export class Requests {
     request.sendings.push(id)
     if (request.sendings.length > sendingsMax) this.#sendings.delete(request.sendings.shift() as number)
     this.#sendings.set(id, request)
-    this.#wakeAt(request, Math.min(request.deadlineMs, nowMs + request.retransmitMs))
+    this.#wakes.wakeAt(request, Math.min(request.deadlineMs, nowMs + request.retransmitMs))
     this.#out({ kind: 'send', to, lane: 'data', message: this.#message(id, request) })
   }
 
@@ -321,6 +318,7 @@ export class Requests {
     route.active.delete(request)
     route.waiting.delete(request)
     this.#forgetSendings(request)
+    this.#wakes.cancel(request)
     request.lane?.release(request.sequence)
     this.#pump(nowMs, request.partition, route)
   }
@@ -328,11 +326,6 @@ export class Requests {
   #forgetSendings(request: Request): void {
     for (const id of request.sendings) this.#sendings.delete(id)
     request.sendings.length = 0
-  }
-
-  #wakeAt(request: Request, atMs: number): void {
-    request.wakeMs = atMs
-    this.#wakes.push(atMs, request)
   }
 
   #whyLate(request: Request): string {
