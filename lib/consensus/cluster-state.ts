@@ -6,7 +6,20 @@
  * of owners, of the rebalancer and of failover may race (PacificA, Lin et al. 2008, section 2.4: configuration versions).
  */
 import type { ClusterId, MemberId, PartitionId } from '../base/ids.ts'
-import { boolean, int, list, oneOf, optional, plain, record, string, uint, variants, type Plain, type Shape } from '../base/shape.ts'
+import {
+  boolean,
+  int,
+  list,
+  oneOf,
+  optional,
+  plain,
+  record,
+  string,
+  uint,
+  variants,
+  type Plain,
+  type Shape,
+} from '../base/shape.ts'
 
 export interface MemberEntry {
   readonly member: MemberId
@@ -73,7 +86,13 @@ export interface PartitionChange {
 }
 
 export type ClusterCommand =
-  | { readonly kind: 'found'; readonly cluster: ClusterId; readonly settings: Settings; readonly version: number; readonly member: MemberEntry }
+  | {
+      readonly kind: 'found'
+      readonly cluster: ClusterId
+      readonly settings: Settings
+      readonly version: number
+      readonly member: MemberEntry
+    }
   /** Newcomers, changed members, members to drop (their sessions end), sessions to end, and partitions to change: one entry, applied together. */
   | {
       readonly kind: 'change'
@@ -82,7 +101,12 @@ export type ClusterCommand =
       readonly endSessions: readonly string[]
       readonly partitions: readonly PartitionChange[]
     }
-  | { readonly kind: 'define'; readonly name: string; /** null removes it. */ readonly definition: Plain; /** Applies only if absent. */ readonly ifAbsent: boolean }
+  | {
+      readonly kind: 'define'
+      readonly name: string
+      /** null removes it. */ readonly definition: Plain
+      /** Applies only if absent. */ readonly ifAbsent: boolean
+    }
   | { readonly kind: 'settings'; readonly settings: Settings }
   | { readonly kind: 'version'; readonly version: number }
 
@@ -119,7 +143,15 @@ const partitionChangeShape: Shape<PartitionChange> = record<PartitionChange>({
 
 export const clusterCommandShape: Shape<ClusterCommand> = variants<ClusterCommand>({
   found: [1, record({ cluster: string, settings: settingsShape, version: int, member: memberEntryShape })],
-  change: [2, record({ upsert: list(memberEntryShape), remove: list(string), endSessions: list(string), partitions: list(partitionChangeShape) })],
+  change: [
+    2,
+    record({
+      upsert: list(memberEntryShape),
+      remove: list(string),
+      endSessions: list(string),
+      partitions: list(partitionChangeShape),
+    }),
+  ],
   define: [3, record({ name: string, definition: plain, ifAbsent: boolean })],
   settings: [4, record({ settings: settingsShape })],
   version: [5, record({ version: int })],
@@ -142,7 +174,9 @@ export const clusterStateShape: Shape<ClusterState> = (() => {
     version: int,
     members: list(memberEntryShape),
     partitions: list(partitionEntryShape),
-    definitions: list(record<{ readonly name: string; readonly definition: Plain }>({ name: string, definition: plain })),
+    definitions: list(
+      record<{ readonly name: string; readonly definition: Plain }>({ name: string, definition: plain }),
+    ),
     endedSessions: list(string),
   })
   return {
@@ -204,7 +238,13 @@ function found(state: ClusterState, command: Extract<ClusterCommand, { kind: 'fo
     settings: command.settings,
     version: command.version,
     members: new Map([[command.member.member, command.member]]),
-    partitions: Array.from({ length: command.settings.partitionCount }, () => ({ epoch: 1, bornEpoch: 1, owner, backups: [], learners: [] })),
+    partitions: Array.from({ length: command.settings.partitionCount }, () => ({
+      epoch: 1,
+      bornEpoch: 1,
+      owner,
+      backups: [],
+      learners: [],
+    })),
   }
 }
 
@@ -235,6 +275,8 @@ function change(state: ClusterState, command: Extract<ClusterCommand, { kind: 'c
     partitions = changed
   }
   const known = new Set(state.endedSessions)
-  const endedSessions = [...state.endedSessions, ...ended.filter(session => !known.has(session))].slice(-endedSessionsMax)
+  const endedSessions = [...state.endedSessions, ...ended.filter(session => !known.has(session))].slice(
+    -endedSessionsMax,
+  )
   return { ...state, members, partitions, endedSessions }
 }

@@ -1,0 +1,240 @@
+/**
+ * One leader's term: how far each other member is, rounds of heartbeats, the way out. Lives from election to step-down
+ * and knows nothing of votes. What it wants to say goes to `say`; its log and commit point belong to `Consensus`.
+ *
+ * A turn's proposals leave in one append per member: inputs only note that there is news, `flush` sends it. No work per
+ * heartbeat depends on the length of the log.
+ */
+import type { MemberId } from '../base/ids.ts'
+import type { Lane } from '../base/machine.ts'
+import type { RaftLog } from './log.ts'
+import type { Append, Appended, ConsensusMessage, RaftSnapshot, SnapshotHeld } from './messages.ts'
+import type { ConsensusOptions } from './options.ts'
+import { Progress } from './progress.ts'
+import { isMajority, majorityValue } from './raft-config.ts'
+import { Rounds } from './rounds.ts'
+import { OutgoingSnapshot } from './snapshot.ts'
+
+type Say = (to: MemberId, message: ConsensusMessage, lane: Lane) => void
+
+/** What a leader reads of its member. */
+export interface LeadershipView {
+  readonly log: RaftLog
+  readonly commitIndex: number
+  /** The end of what is durable here. */
+  readonly durableIndex: number
+  /** What is applied, as a snapshot. Cheap: the state is immutable. */
+  snapshot(): RaftSnapshot
+}
+
+export class Leadership {
+  readonly rounds: Rounds = new Rounds()
+  readonly term: number
+  /** Index of the empty entry that opened the term: nothing before its commit is known to be committed. */
+  readonly openingIndex: number
+  readonly #member: MemberId
+  readonly #options: ConsensusOptions
+  readonly #view: LeadershipView
+  readonly #peers = new Map<MemberId, Progress>()
+  #heartbeatAtMs: number
+  #isDirty = true
+  #transfer: { readonly to: MemberId; readonly endsAtMs: number; isTold: boolean } | undefined
+
+  constructor(member: MemberId, term: number, options: ConsensusOptions, view: LeadershipView, nowMs: number) {
+    this.#member = member
+    this.term = term
+    this.#options = options
+    this.#view = view
+    this.openingIndex = view.log.lastIndex
+    this.#heartbeatAtMs = nowMs
+    this.reconfigure(nowMs)
+  }
+
+  /** No proposals meanwhile: the successor must have everything. */
+  get isTransferring(): boolean {
+    return this.#transfer !== undefined
+  }
+
+  get isOpened(): boolean {
+    return this.#view.commitIndex >= this.openingIndex
+  }
+
+  deadline(nowMs: number): number {
+    return this.#isDirty || this.rounds.isWanted ? nowMs : this.#heartbeatAtMs
+  }
+
+  heardAtMs(member: MemberId): number | undefined {
+    return this.#peers.get(member)?.heardAtMs
+  }
+
+  matchIndex(member: MemberId): number | undefined {
+    return member === this.#member ? this.#view.durableIndex : this.#peers.get(member)?.matchIndex
+  }
+
+  /** There is something to send at the end of this turn. */
+  touch(): void {
+    this.#isDirty = true
+  }
+
+  /** Follows the newest configuration in the log. */
+  reconfigure(nowMs: number): void {
+    const { voters, learners } = this.#view.log.config
+    const wanted = new Set([...voters, ...learners])
+    for (const member of this.#peers.keys()) if (!wanted.has(member)) this.#peers.delete(member)
+    // One entry back, so that the first append brings the opening entry along.
+    const nextIndex = Math.max(this.#view.log.baseIndex, this.#view.log.lastIndex - 1) + 1
+    for (const member of wanted)
+      if (member !== this.#member && !this.#peers.has(member)) this.#peers.set(member, new Progress(nextIndex, nowMs))
+    this.touch()
+  }
+
+  /** The newest index that a majority holds durably (section 5.3). */
+  majorityIndex(): number {
+    return majorityValue(this.#view.log.config.voters, voter => this.matchIndex(voter) ?? 0)
+  }
+
+  /** Check-quorum (thesis, section 6.2): a majority answered within one election timeout. */
+  hasQuorum(nowMs: number): boolean {
+    const sinceMs = nowMs - this.#options.electionMaxMs
+    return isMajority(
+      this.#view.log.config,
+      voter => voter === this.#member || (this.heardAtMs(voter) ?? -Infinity) >= sinceMs,
+    )
+  }
+
+  isHeartbeatDue(nowMs: number): boolean {
+    return nowMs >= this.#heartbeatAtMs
+  }
+
+  appended(nowMs: number, from: MemberId, answer: Appended): void {
+    const peer = this.#hear(nowMs, from, answer.round)
+    if (peer === undefined) return
+    if (answer.isAccepted) peer.accepted(Math.min(answer.index, this.#view.log.lastIndex))
+    else peer.refused(answer, this.#view.log)
+    if (this.isTransferring || this.#isNews(peer)) this.touch()
+  }
+
+  snapshotHeld(nowMs: number, from: MemberId, answer: SnapshotHeld): void {
+    const peer = this.#hear(nowMs, from, answer.round)
+    const { outgoing } = peer ?? {}
+    if (peer === undefined || outgoing?.snapshot.index !== answer.index) return
+    outgoing.held(answer.next, nowMs)
+    if (outgoing.isComplete) peer.accepted(answer.index)
+    this.touch()
+  }
+
+  linkUp(member: MemberId): void {
+    const peer = this.#peers.get(member)
+    if (peer === undefined) return
+    peer.probe()
+    this.touch()
+  }
+
+  /** Begins a round if one is due or wanted, and sends what is new. Returns whether a round began. */
+  flush(nowMs: number, say: Say): boolean {
+    const isHeartbeat = this.isHeartbeatDue(nowMs)
+    const isRound = isHeartbeat || this.rounds.isWanted
+    if (isRound) this.rounds.begin()
+    if (isHeartbeat) this.#heartbeatAtMs = nowMs + this.#options.heartbeatMs
+    const { voters } = this.#view.log.config
+    for (const [member, peer] of this.#peers) {
+      const isAsked = isHeartbeat || (isRound && voters.includes(member))
+      if (isAsked || (this.#isDirty && this.#isNews(peer))) this.#sendTo(nowMs, member, peer, say)
+      if (peer.outgoing !== undefined) this.#sendParts(nowMs, member, peer, peer.outgoing, say)
+    }
+    this.#isDirty = false
+    this.#acknowledge()
+    this.#continueTransfer(nowMs, say)
+    return isRound
+  }
+
+  /** A round of the only voter: acknowledged as it begins. */
+  beginAlone(): void {
+    this.rounds.begin()
+    this.#acknowledge()
+  }
+
+  /** Hands over to the voter that has most (thesis, section 3.10). Returns false if there is none. */
+  transfer(nowMs: number): boolean {
+    if (this.#transfer !== undefined) return true
+    const sinceMs = nowMs - this.#options.electionMaxMs
+    let best: MemberId | undefined
+    for (const voter of this.#view.log.config.voters) {
+      const peer = this.#peers.get(voter)
+      if (peer === undefined || peer.heardAtMs < sinceMs) continue
+      if (best === undefined || peer.matchIndex > (this.matchIndex(best) ?? 0)) best = voter
+    }
+    if (best === undefined) return false
+    this.#transfer = { to: best, endsAtMs: nowMs + this.#options.electionMaxMs, isTold: false }
+    this.touch()
+    return true
+  }
+
+  #hear(nowMs: number, from: MemberId, round: number): Progress | undefined {
+    const peer = this.#peers.get(from)
+    if (peer === undefined) return undefined
+    peer.heardAtMs = nowMs
+    peer.ackedRound = Math.max(peer.ackedRound, Math.min(round, this.rounds.current))
+    this.#acknowledge()
+    return peer
+  }
+
+  #acknowledge(): void {
+    const { current } = this.rounds
+    this.rounds.acknowledged(
+      majorityValue(this.#view.log.config.voters, voter =>
+        voter === this.#member ? current : (this.#peers.get(voter)?.ackedRound ?? 0),
+      ),
+    )
+  }
+
+  #isNews(peer: Progress): boolean {
+    return peer.isNews(this.#view.log, this.#view.commitIndex, this.#options.windowEntriesMax)
+  }
+
+  #sendTo(nowMs: number, to: MemberId, peer: Progress, say: Say): void {
+    const { log, commitIndex } = this.#view
+    const header = { term: this.term, round: this.rounds.current, commitIndex }
+    let message = peer.append(log, header, this.#options)
+    if (message === undefined) {
+      // Only to one that answers: a snapshot for a dead member would be kept for nothing.
+      if (nowMs - peer.heardAtMs <= this.#options.electionMaxMs) this.#startSnapshot(nowMs, peer)
+      message = bareHeartbeat(header, log)
+    }
+    say(to, message, 'control')
+    while (message.entries.length > 0 && this.#isNews(peer)) {
+      message = peer.append(log, header, this.#options)
+      if (message === undefined) return
+      say(to, message, 'control')
+    }
+  }
+
+  #startSnapshot(nowMs: number, peer: Progress): void {
+    peer.mode = 'snapshot'
+    peer.outgoing = new OutgoingSnapshot(this.#view.snapshot(), this.#options.itemsPerPartMax, nowMs)
+  }
+
+  #sendParts(nowMs: number, to: MemberId, peer: Progress, outgoing: OutgoingSnapshot, say: Say): void {
+    if (nowMs - outgoing.progressAtMs > this.#options.electionMaxMs) {
+      if (nowMs - peer.heardAtMs > this.#options.electionMaxMs) return peer.probe()
+      outgoing.rewind(nowMs)
+    }
+    for (const part of outgoing.next(this.term, this.rounds.current)) say(to, part, 'bulk')
+  }
+
+  #continueTransfer(nowMs: number, say: Say): void {
+    const transfer = this.#transfer
+    if (transfer === undefined) return
+    if (nowMs >= transfer.endsAtMs || !this.#peers.has(transfer.to)) {
+      this.#transfer = undefined
+    } else if (!transfer.isTold && this.matchIndex(transfer.to) === this.#view.log.lastIndex) {
+      transfer.isTold = true
+      say(transfer.to, { kind: 'timeoutNow', term: this.term }, 'control')
+    }
+  }
+}
+
+/** Says only that there is a leader; refused unless the receiver has everything. */
+function bareHeartbeat(header: Pick<Append, 'term' | 'round' | 'commitIndex'>, log: RaftLog): Append {
+  return { kind: 'append', ...header, prevIndex: log.lastIndex, prevTerm: log.lastTerm, entries: [] }
+}
