@@ -5,6 +5,7 @@ import { VerbError } from './admin.ts'
 import { deadVerb } from './dead.ts'
 import { leaveVerb, stopVerb } from './leave.ts'
 import { queueVerb } from './queue.ts'
+import { simVerb } from './sim.ts'
 import { statusVerb } from './status.ts'
 
 /** Runs `skein ...args`; resolves to the exit code: 0 done, 1 failed, 2 wrong usage. */
@@ -12,12 +13,12 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('skein')
     .description('High availability for TypeScript integration services, with nothing else to run')
     .version(await version())
-  const verbs = [statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb()]
+  const verbs = [statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb(), simVerb()]
   for (const verb of verbs) program.addCommand(verb)
   exitByThrowing(program)
   try {
     await program.parseAsync(args, { from: 'user' })
-    return 0
+    return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     if (!(error instanceof VerbError)) throw error

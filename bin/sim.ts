@@ -1,0 +1,94 @@
+/**
+ * `skein sim`: whole clusters in virtual time, one seed each. The same seed and options give the same run bit for bit:
+ * `hash` folds every event of it. Exit 0 all passed, 1 a seed failed (or a batch never saw what it must).
+ */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { runBatch } from '../sim/batch.ts'
+import { plantNames, type PlantName } from '../sim/plants.ts'
+import { failureLines, summaryLine, Tally } from '../sim/report.ts'
+import { runSeed, scenarioNames, type RunOptions, type RunResult, type ScenarioName } from '../sim/run.ts'
+
+interface SimFlags {
+  readonly seed?: number
+  readonly seeds?: readonly [from: number, to: number]
+  readonly nodes?: number
+  readonly scenario: ScenarioName
+  readonly faultsMs?: number
+  readonly plant?: PlantName
+  readonly workers?: number
+  readonly json?: boolean
+}
+
+/** Batches from this size on must have seen every occasion; smaller ones may be unlucky. */
+const occasionsDemandedFrom = 100
+
+export function simVerb(): Command {
+  return new Command('sim')
+    .description('simulate whole clusters under faults, in virtual time')
+    .addOption(new Option('--seed <n>', 'one run; default 1').argParser(wholeNumber))
+    .addOption(new Option('--seeds <from..to>', 'many runs, both ends included, on all cores').argParser(range))
+    .addOption(new Option('--nodes <n>', 'machines; drawn by the seed if not given').argParser(wholeNumber))
+    .addOption(new Option('--scenario <name>', 'which faults').choices(scenarioNames).default('random'))
+    .addOption(new Option('--faults-ms <ms>', 'length of the fault phase; default 60000').argParser(wholeNumber))
+    .addOption(new Option('--plant <bug>', 'break the code on purpose, to see it caught').choices(plantNames))
+    .addOption(new Option('--workers <n>', 'threads of a batch; default all cores').argParser(wholeNumber))
+    .option('--json', 'print one JSON object a run')
+    .action(async (flags: SimFlags) => {
+      process.exitCode = (await (flags.seeds === undefined ? one(flags) : many(flags, flags.seeds))) ? 0 : 1
+    })
+}
+
+async function one(flags: SimFlags): Promise<boolean> {
+  const options = runOptions(flags)
+  const result = await runSeed({ ...options, seed: flags.seed ?? 1 })
+  report(flags, options, result)
+  if (flags.json !== true && result.violations.length === 0) process.stdout.write(`hash ${result.hash}\n`)
+  return result.violations.length === 0
+}
+
+async function many(flags: SimFlags, [fromSeed, toSeed]: readonly [number, number]): Promise<boolean> {
+  const options = runOptions(flags)
+  const tally = new Tally()
+  const startedMs = performance.now()
+  await runBatch(
+    { ...options, fromSeed, toSeed, ...(flags.workers !== undefined && { workerCount: flags.workers }) },
+    result => {
+      tally.add(result)
+      report(flags, options, result)
+    },
+  )
+  const isUnseen =
+    flags.scenario === 'random' && toSeed - fromSeed + 1 >= occasionsDemandedFrom && tally.unseen.length > 0
+  if (flags.json !== true) print(tally.lines(performance.now() - startedMs).join('\n'))
+  if (isUnseen) print(`never seen in this batch, so it proves too little: ${tally.unseen.join(', ')}`)
+  return tally.failedSeeds.length === 0 && !isUnseen
+}
+
+function report(flags: SimFlags, options: Omit<RunOptions, 'seed'>, result: RunResult): void {
+  if (flags.json === true) {
+    const { lines, ...rest } = result
+    print(JSON.stringify(result.violations.length > 0 ? { ...rest, lines } : rest))
+  } else {
+    print(result.violations.length > 0 ? failureLines(result, options).join('\n') : summaryLine(result))
+  }
+}
+
+function runOptions({ nodes, scenario, faultsMs, plant }: SimFlags): Omit<RunOptions, 'seed'> {
+  return { nodes, scenario, faultsMs, plant }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('give a whole number')
+  return Number(text)
+}
+
+function range(text: string): readonly [number, number] {
+  const match = /^(\d{1,15})\.\.(\d{1,15})$/.exec(text)
+  if (match === null || Number(match[1]) > Number(match[2]))
+    throw new InvalidArgumentError('give FROM..TO, e.g. 1..1000')
+  return [Number(match[1]), Number(match[2])]
+}
