@@ -16,4 +16,72 @@
  *     connectors/   (x)  edges of a flow
  *     gateway/      (x)  doors: HTTP, RESP, metrics
  */
-export {}
+export {
+  AbortedError,
+  ClosedError,
+  ConflictError,
+  FailedError,
+  FullError,
+  GridFullError,
+  IndeterminateError,
+  InvalidError,
+  MissingPackageError,
+  NotEnoughCopiesError,
+  SkeinError,
+  StaleTokenError,
+  UnavailableError,
+  WrongTypeError,
+} from './base/errors.ts'
+export { join, type JoinOptions } from './grid/join.ts'
+export { secret, secretFile, type Secret } from './peer/secret.ts'
+export { settingsSchema, type SettingsInput } from './peer/options.ts'
+export type { Duration } from './grid/duration.ts'
+export type {
+  Counter,
+  Entry,
+  Grid,
+  GridEvents,
+  GridMap,
+  GridStatus,
+  HeldLock,
+  LeaveResult,
+  Lock,
+  LockOptions,
+  LockState,
+  MapSettings,
+  MemberStatus,
+  OperationOptions,
+  Partitions,
+  Pressure,
+  PutOptions,
+  Transaction,
+  TransactionMap,
+  WriteOptions,
+} from './grid/handles.ts'
+export type {
+  ConsumeOptions,
+  DeadLetterList,
+  DeadMessage,
+  Message,
+  NackOptions,
+  Queue,
+  QueueCounts,
+  QueueItem,
+  QueuePutOptions,
+  QueueSettings,
+  ReceiveOptions,
+  TransactionQueue,
+  Worker,
+} from './grid/queue-handles.ts'
+export type {
+  AddedPiece,
+  ClosedGroupRef,
+  CollectedGroup,
+  Group,
+  GroupCounts,
+  GroupSettings,
+  NewPiece,
+  ReadyGroup,
+  TransactionGroup,
+} from './grid/group-handles.ts'
+export type { Content, ValueCodec } from './grid/values.ts'

@@ -2,6 +2,8 @@
  * Errors of the public API. Two kinds matter more than any code: `FailedError` says the operation did not happen, and
  * `IndeterminateError` that it may have. `code` is stable; `retryable` says whether the same call may succeed later.
  */
+import type { Plain } from './shape.ts'
+
 export abstract class SkeinError extends Error {
   abstract readonly code: string
   abstract readonly retryable: boolean
@@ -52,6 +54,13 @@ export class FullError extends FailedError {
 export class ConflictError extends FailedError {
   readonly code = 'CONFLICT'
   readonly retryable = true
+  /** What is there instead, as the operation says: a version, a fence, null for nothing. */
+  readonly detail: Plain
+
+  constructor(message: string, { detail = null, ...options }: ErrorOptions & { readonly detail?: Plain } = {}) {
+    super(message, options)
+    this.detail = detail
+  }
 }
 
 /** The token is not the newest grant, or its lease ended. */

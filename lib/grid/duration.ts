@@ -13,7 +13,7 @@ const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h
 const durationMsMax = 100 * 365 * 86_400_000
 
 /** Whole milliseconds, rounded up. `what` names the setting in the InvalidError, e.g. 'ttl'. */
-export function durationMs(duration: Duration | string, what = 'duration'): number {
+export function durationMs(duration: number | string, what = 'duration'): number {
   const ms = typeof duration === 'number' ? duration : parsed(duration)
   if (!(ms >= 0 && ms <= durationMsMax))
     throw new InvalidError(`${what}: '${duration}' is not a duration; write for example 250ms, 5s, 1.5m, 24h or 7d`)

@@ -42,7 +42,7 @@ export interface ReceiveOptions extends OperationOptions {
   /** At most so many, 1..1,000. Default 1. */
   readonly max?: number | undefined
   readonly lease?: Duration | undefined
-  /** How long to wait for the first one. Default '0s'; the deadline is counted from its end. */
+  /** How long to wait for the first one. Default '0s', which still leaves other members 50 ms to answer; the deadline is counted from its end. */
   readonly wait?: Duration | undefined
   readonly holder?: Holder | undefined
 }

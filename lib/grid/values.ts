@@ -25,7 +25,7 @@ export interface Content {
 const formatMsgpack = 1
 const formatContent = 2
 
-const packr = new Packr({ useRecords: false, copyBuffers: true, int64AsType: 'auto' })
+const packr = new Packr({ useRecords: false, copyBuffers: true })
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 

@@ -24,6 +24,7 @@ import { Caller, type CallerEffect, type CallerInput, type Settled } from '../re
 import { Replication, type ReplicationEffect, type ReplicationInput } from '../replication/replication.ts'
 import type { LinkDown, LinkHello, Network, NetworkListener } from '../transport/network.ts'
 import type { LeaderView } from '../placement/leader-plan.ts'
+import type { Hint } from './hint.ts'
 import type { PeerOptions } from './peer-options.ts'
 import { entryOf, foundCommand, recordOf, selfRecord } from './self.ts'
 import type { Storage } from './storage.ts'
@@ -38,6 +39,7 @@ export interface DriverEvents {
   expelled(): void
   opened(partition: PartitionId, epoch: number): void
   settled(id: number, outcome: Settled): void
+  hinted(from: MemberId, hint: Hint): void
 }
 
 export class Driver {
@@ -151,12 +153,16 @@ export class Driver {
       case 'founding':
         return this.#founding({ kind: 'received', from, message: body.message })
       case 'consensus':
-        return this.#consensus({ kind: 'received', from, message: body.message })
+        this.#consensus({ kind: 'received', from, message: body.message })
+        if (body.message.kind === 'append') this.turns.then(() => this.#placement({ kind: 'led' }))
+        return
       case 'placement':
         return this.#placement({ kind: 'received', from, message: body.message })
       case 'replication':
         if (body.message.kind === 'reply') return this.#caller({ kind: 'received', from, message: body.message })
         return this.#replication({ kind: 'received', from, message: body.message })
+      case 'hint':
+        return this.#events.hinted(from, body.hint)
     }
   }
 

@@ -4,6 +4,7 @@ import type { ClusterState, Settings } from '../consensus/cluster-state.ts'
 import type { PlacementOptions } from '../placement/placement.ts'
 import type { Safety } from '../placement/safety.ts'
 import type { StateMachine } from '../replication/state-machine.ts'
+import type { Hint } from './hint.ts'
 
 export interface PeerOptions {
   readonly member: MemberId
@@ -34,6 +35,8 @@ export interface PeerListener {
   expelled?(): void
   /** This member owns and serves the partition from now on. */
   opened?(partition: PartitionId, epoch: number): void
+  /** Another member tells what its consumers or shards are up to. */
+  hinted?(from: MemberId, hint: Hint): void
   /** End of a turn in which something happened. */
   turned?(): void
 }

@@ -11,6 +11,7 @@ import type { Settled } from '../replication/caller.ts'
 import type { Operation, Query } from '../replication/command.ts'
 import type { Network } from '../transport/network.ts'
 import { Driver, type DriverEvents } from './driver.ts'
+import type { Hint } from './hint.ts'
 import type { CallOptions, PeerListener, PeerOptions } from './peer-options.ts'
 import type { Storage } from './storage.ts'
 import type { WireMessage } from './wire.ts'
@@ -82,6 +83,20 @@ export class Peer {
     return this.#session
   }
 
+  /** The consensus leader, as far as this member knows. */
+  get leader(): MemberId | undefined {
+    return this.driver.consensus.leader
+  }
+
+  get voters(): readonly MemberId[] {
+    return this.driver.consensus.config.voters
+  }
+
+  /** Memory held by data, logs and transfers. */
+  get bytes(): number {
+    return this.driver.replication.bytes
+  }
+
   get addresses(): readonly string[] {
     return this.#network.self.addresses
   }
@@ -120,6 +135,11 @@ export class Peer {
     this.driver.define(command)
   }
 
+  /** A hint may be lost. */
+  tell(member: MemberId, hint: Hint): void {
+    if (this.driver.turns.isRunning) this.#network.send(member, 'control', { kind: 'hint', hint })
+  }
+
   #expect(settle: (outcome: Settled) => void, send: (id: number) => void): number {
     const id = this.#nextCallId++
     if (this.driver.turns.isRunning) {
@@ -143,6 +163,7 @@ export class Peer {
         this.#listener.session?.(session, untilMonotonicMs)
       },
       expelled: () => this.#listener.expelled?.(),
+      hinted: (from, hint) => this.#listener.hinted?.(from, hint),
       opened: (partition, epoch) => this.#listener.opened?.(partition, epoch),
       settled: (id, outcome) => {
         const settle = this.#settled.get(id)

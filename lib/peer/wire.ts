@@ -7,6 +7,7 @@ import { placementMessageShape, type PlacementMessage } from '../placement/messa
 import type { Operation, Query } from '../replication/command.ts'
 import { replicationMessageShape, type ReplicationMessage } from '../replication/messages.ts'
 import { operationShape, queryShape } from '../structures/operations.ts'
+import { hintShape, type Hint } from './hint.ts'
 
 export type WireMessage =
   | { readonly kind: 'membership'; readonly message: MembershipMessage }
@@ -14,6 +15,7 @@ export type WireMessage =
   | { readonly kind: 'consensus'; readonly message: ConsensusMessage }
   | { readonly kind: 'placement'; readonly message: PlacementMessage }
   | { readonly kind: 'replication'; readonly message: ReplicationMessage }
+  | { readonly kind: 'hint'; readonly hint: Hint }
 
 /** Replication treats operations as opaque: the structures' own union, seen from below. */
 export const operations: Shape<Operation> = operationShape as unknown as Shape<Operation>
@@ -28,4 +30,5 @@ export const wireMessageShape: Shape<WireMessage> = variants<WireMessage>({
   consensus: [3, record({ message: consensusMessageShape })],
   placement: [4, record({ message: placementMessageShape })],
   replication: [5, record({ message: replicationMessageShape(operations, queries) })],
+  hint: [6, record({ hint: hintShape })],
 })

@@ -242,7 +242,7 @@ export class Link {
       else
         this.refuse({
           code: 'secret',
-          reason: `${this.#far()} does not hold the same cluster secret: give every peer the same --secret-file`,
+          reason: `${this.#far()} holds another cluster secret, or belongs to a cluster of another name: give every peer the same --secret-file and --cluster`,
         })
     }
   }

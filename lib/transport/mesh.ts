@@ -40,6 +40,8 @@ export interface MeshOptions {
   readonly entropy: (byteCount: number) => Uint8Array
   /** The cluster's secret; default '': anybody who reaches the address may join. */
   readonly secret?: string
+  /** What the cluster is called; part of the proof, so that peers of differently named ones never join. Default ''. */
+  readonly clusterName?: string
   /** What to tell others instead of the addresses listened on, e.g. behind a load balancer. */
   readonly announce?: readonly string[]
   readonly limits?: Partial<NetworkLimits>
@@ -84,7 +86,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     this.#env = options.env
     this.#wires = options.wires
     this.limits = { ...networkLimitsDefault, ...options.limits }
-    this.secret = options.secret ?? ''
+    this.secret = `${options.clusterName ?? ''}\n${options.secret ?? ''}`
     this.#dialer = new Dialer(this.#env, this.limits, {
       dial: (address, signal) => this.#dial(address, signal),
       resolve: address => this.#wires.resolve(address),
@@ -103,7 +105,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
 
   async start(listener: NetworkListener<Uint8Array>): Promise<void> {
     const announced = (this.#options.announce ?? []).map(parseAddress)
-    if (this.secret === '') refuseReachable([...this.#wires.listen, ...announced])
+    if ((this.#options.secret ?? '') === '') refuseReachable([...this.#wires.listen, ...announced])
     this.#listener = listener
     try {
       const listened = await this.#wires.start(wire => this.#accept(wire))
@@ -129,7 +131,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   }
 
   connect(target: ConnectTarget): void {
-    this.#inCall(() => this.#dialer.connect(target))
+    if (target.member !== this.self.member) this.#inCall(() => this.#dialer.connect(target))
   }
 
   forget(target: ConnectTarget): void {
@@ -138,7 +140,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
 
   send(member: MemberId, lane: Lane, body: Uint8Array): void {
     if (body.length > this.limits.frameBytesMax)
-      throw new InvalidError(`message of ${body.length} bytes, at most ${this.limits.frameBytesMax} fit a frame`)
+      return this.#log('error', 'transport.message-too-long', { member, lane, bytes: body.length })
     const link = this.#links.get(member)
     if (link === undefined) return
     if (!link.push(lane, body)) {
@@ -313,7 +315,6 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     if (this.#listener === undefined || !this.#toldRefusals.isNew(link.wire.remotePeer, refusal.code)) return
     const member = link.member === '' ? {} : { member: link.member }
     this.#tell(to => to.refused({ ...refusal, address: link.wire.remoteAddress, ...member }))
-    this.#log('warn', `transport.refused-${refusal.code}`, { address: link.wire.remoteAddress, reason: refusal.reason })
   }
 
   #armSweep(): void {
@@ -379,7 +380,11 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     this.#tellAll()
   }
 
-  #log(level: 'info' | 'warn', event: string, fields: Readonly<Record<string, string | number | boolean>>): void {
+  #log(
+    level: 'info' | 'warn' | 'error',
+    event: string,
+    fields: Readonly<Record<string, string | number | boolean>>,
+  ): void {
     if (this.#listener !== undefined) this.#env.emit({ kind: 'emit', level, event, fields })
   }
 }

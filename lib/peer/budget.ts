@@ -1,0 +1,31 @@
+/**
+ * The memory budget of one member: what its data, logs and transfers may take. At 80 % sources pause, at 90 % writes
+ * that grow are refused; reads, acknowledgements, deletes and failover go on.
+ */
+
+/** Also what the grid tells: see `Pressure` in grid/handles.ts. */
+export type BudgetState = 'normal' | 'high' | 'full'
+
+export const highRatio = 0.8
+export const fullRatio = 0.9
+
+export class Budget {
+  readonly bytesMax: number
+  readonly #used: () => number
+
+  /** `used`: bytes taken now. */
+  constructor(bytesMax: number, used: () => number) {
+    this.bytesMax = bytesMax
+    this.#used = used
+  }
+
+  get state(): BudgetState {
+    const ratio = this.#used() / this.bytesMax
+    if (ratio >= fullRatio) return 'full'
+    return ratio >= highRatio ? 'high' : 'normal'
+  }
+
+  isFull(): boolean {
+    return this.#used() >= fullRatio * this.bytesMax
+  }
+}
