@@ -79,7 +79,7 @@ export class Replica implements Driven {
     } else if (this.tenure !== undefined && before?.epoch === entry.epoch - 1) this.tenure.configure(entry)
     else {
       this.stepDown()
-      this.#takeOffice(entry)
+      this.#takeOffice(entry, before?.owner)
     }
     this.#recall()
   }
@@ -230,13 +230,13 @@ export class Replica implements Driven {
     if (!isWanted && entry.epoch > this.follower.acceptedEpoch) this.drop()
   }
 
-  #takeOffice(entry: PartitionEntry): void {
+  #takeOffice(entry: PartitionEntry, formerOwner: MemberId | undefined): void {
     if (this.held === undefined) {
       this.turn.emit('error', 'replication.owner-without-state', { partition: this.partition, epoch: entry.epoch })
       return
     }
     this.follower.abandon()
-    this.tenure = new Tenure(this, this.held, entry)
+    this.tenure = new Tenure(this, this.held, entry, formerOwner)
   }
 
   /** Those who waited hear where to go, now that the table says so. */

@@ -35,9 +35,12 @@ export class Tenure {
   readonly #petitions: Petitions
   readonly #supply: Supply
   readonly #beganAtMs: number
+  readonly #beganEpoch: number
+  // Who owned the partition before and has not been heard of in this tenure: it may still hold a lease and serve.
+  #formerOwner: MemberId | undefined
   #entry: PartitionEntry
 
-  constructor(replica: Replica, held: Held, entry: PartitionEntry) {
+  constructor(replica: Replica, held: Held, entry: PartitionEntry, formerOwner: MemberId | undefined) {
     this.replica = replica
     this.turn = replica.turn
     this.held = held
@@ -47,6 +50,8 @@ export class Tenure {
     this.#petitions = new Petitions(this)
     this.#supply = new Supply(this)
     this.#beganAtMs = this.turn.now.monotonicMs
+    this.#beganEpoch = entry.epoch
+    this.#formerOwner = formerOwner === this.turn.member ? undefined : formerOwner
     const tailLength = held.log.lastIndex - replica.commitIndex
     this.turn.emit('debug', 'replication.owner-promoted', {
       partition: replica.partition,
@@ -127,11 +132,12 @@ export class Tenure {
   applied(entry: LogEntry, outcome: Outcome | undefined): void {
     this.#calls.applied(entry, outcome)
     this.chores.applied(entry, outcome)
-    if (entry.index === this.#barrierIndex) this.#open()
+    if (entry.index >= this.#barrierIndex) this.#open()
   }
 
   /** A copy's answer to an append. */
   appended(from: MemberId, message: Appended): void {
+    if (from === this.#formerOwner && message.epoch >= this.#beganEpoch) this.#hearFormerOwner()
     const copy = this.#copies.get(from)
     if (copy === undefined || message.epoch < copy.sinceEpoch || message.epoch > this.#entry.epoch) return
     const nowMs = this.turn.now.monotonicMs
@@ -194,6 +200,7 @@ export class Tenure {
 
   /** Looks at the copies' timers; false if there is nothing left to look at. */
   sweep(): boolean {
+    if (this.held.state.appliedIndex >= this.#barrierIndex) this.#open()
     let isBusy = !this.isOpen
     for (const copy of this.#copies.values()) {
       this.#supply.retry(copy)
@@ -220,9 +227,17 @@ export class Tenure {
     this.#calls.end()
   }
 
+  /**
+   * Opens once the former owner cannot be serving any more: it answered in this tenure, the table has it silent or gone
+   * (placement waited for its lease then), or a whole lease went by. A swap of roles does not wait for the lease.
+   */
   #open(): void {
-    this.isOpen = true
     const { turn, replica } = this
+    if (this.isOpen) return
+    const isOver = turn.now.monotonicMs - this.#beganAtMs >= turn.options.silentAfterMs
+    const former = this.#formerOwner === undefined ? undefined : turn.table.members.get(this.#formerOwner)
+    if (former !== undefined && former.state !== 'silent' && !isOver) return
+    this.isOpen = true
     this.held.state.promoted(turn.now.monotonicMs)
     turn.effects.push({ kind: 'opened', partition: replica.partition, epoch: this.#entry.epoch })
     turn.emit('debug', 'replication.opened', {
@@ -233,6 +248,11 @@ export class Tenure {
     this.chores.endSessions()
     replica.admitWaiting()
     turn.touch(replica)
+  }
+
+  #hearFormerOwner(): void {
+    this.#formerOwner = undefined
+    if (this.held.state.appliedIndex >= this.#barrierIndex) this.#open()
   }
 
   /** Makes the copies those of the entry. `next`: where to look for the common prefix with newcomers. */

@@ -72,7 +72,7 @@ describe('a session that has ended', () => {
       endedSessions: ['caller#1'],
       members: new Map([...fleet.table.members].filter(([member]) => member !== 'caller')),
     }
-    fleet.configure({ owner: 'b', backups: [] })
+    fleet.configure({ owner: 'b', backups: ['a'] })
     fleet.settle()
     expect(sessionsOf(fleet, 'b')).toEqual([])
   })

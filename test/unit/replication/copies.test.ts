@@ -100,7 +100,7 @@ describe('a copy', () => {
     for (const cell of ['x', 'y', 'z']) fleet.write('a', [put(cell, '1')])
     fleet.settle(({ to }) => to === 'c')
     fleet.slowStores.set('c', [])
-    fleet.configure({ owner: 'b', backups: ['c'], learners: [] })
+    fleet.configure({ owner: 'b', backups: ['c'], learners: ['a'] })
     fleet.run(200)
     expect(logOf(fleet, 'c')).toEqual(['1:1', '2:2'])
     expect(fleet.opened.at(-1)).toMatchObject({ member: 'a' })

@@ -27,6 +27,18 @@ describe('a new owner', () => {
     expect(fleet.replies.at(-1)?.outcome).toEqual({ kind: 'done', results: ['1'] })
   })
 
+  test('that swapped roles with a live one does not open before that has heard, even if it is no backup any more', () => {
+    const fleet = new Fleet(['a', 'b'])
+    fleet.found('a', ['b'])
+    fleet.run(20)
+    fleet.configure({ owner: 'b', backups: ['a'] }, ['b'])
+    fleet.configure({ backups: [] }, ['b'])
+    fleet.run(250, none)
+    expect(fleet.opened).toHaveLength(1)
+    fleet.run(150, none)
+    expect(fleet.opened.at(-1)).toMatchObject({ member: 'b', epoch: 3 })
+  })
+
   test('sends those who waited too long back', () => {
     const fleet = new Fleet(['a', 'b'], { waitingMax: 2 })
     fleet.found('a', ['b'])
