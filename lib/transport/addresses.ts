@@ -56,6 +56,21 @@ export function isLoopback(address: Address): boolean {
   return address.host === 'localhost'
 }
 
+/** Those that others can use: loopback is of no use to them when there is another way. */
+export function reachable(listened: readonly Address[]): readonly Address[] {
+  const outside = listened.filter(address => !isLoopback(address))
+  return outside.length > 0 ? outside : listened
+}
+
+/** For a peer without a cluster secret. Throws InvalidError if another machine can reach one of these. */
+export function refuseReachable(addresses: readonly Address[]): void {
+  const open = addresses.find(address => !isLoopback(address))
+  if (open === undefined) return
+  throw new InvalidError(
+    `${formatAddress(open)} can be reached from other machines, and there is no cluster secret: give every peer the same --secret-file, or listen on 127.0.0.1`,
+  )
+}
+
 function parseMultiaddr(text: string): Address {
   const [kindName = '', host = '', transport, portText = '', ...rest] = text.slice(1).split('/')
   const kind = kinds[kindName]

@@ -12,7 +12,7 @@ import type { Env } from '../base/env.ts'
 import type { Lane } from '../base/machine.ts'
 import type { MemberId } from '../base/ids.ts'
 import { InvalidError } from '../base/errors.ts'
-import { formatAddress, isLoopback, parseAddress, type Address } from './addresses.ts'
+import { formatAddress, parseAddress, reachable, refuseReachable, type Address } from './addresses.ts'
 import { nonceBytes } from './admission.ts'
 import { Dialer } from './dialer.ts'
 import { lanes, uint32At } from './frames.ts'
@@ -58,8 +58,8 @@ interface Dialed {
 
 export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   readonly limits: NetworkLimits
-  readonly secret: string
   readonly #options: MeshOptions
+  readonly #secret: string
   readonly #env: Env
   readonly #wires: Wires
   readonly #dialer: Dialer
@@ -86,7 +86,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     this.#env = options.env
     this.#wires = options.wires
     this.limits = { ...networkLimitsDefault, ...options.limits }
-    this.secret = `${options.clusterName ?? ''}\n${options.secret ?? ''}`
+    this.#secret = `${options.clusterName ?? ''}\n${options.secret ?? ''}`
     this.#dialer = new Dialer(this.#env, this.limits, {
       dial: (address, signal) => this.#dial(address, signal),
       resolve: address => this.#wires.resolve(address),
@@ -165,6 +165,11 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   }
 
   // LinkOwner: what links ask and tell
+
+  /** Never a plain field: what prints a network must not print it. */
+  get secret(): string {
+    return this.#secret
+  }
 
   get peer(): string {
     return this.#wires.peer
@@ -387,18 +392,4 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   ): void {
     if (this.#listener !== undefined) this.#env.emit({ kind: 'emit', level, event, fields })
   }
-}
-
-/** Loopback is of no use to others when there is another way. */
-function reachable(listened: readonly Address[]): readonly Address[] {
-  const outside = listened.filter(address => !isLoopback(address))
-  return outside.length > 0 ? outside : listened
-}
-
-function refuseReachable(addresses: readonly Address[]): void {
-  const open = addresses.find(address => !isLoopback(address))
-  if (open === undefined) return
-  throw new InvalidError(
-    `${formatAddress(open)} can be reached from other machines, and there is no cluster secret: give every peer the same --secret-file, or listen on 127.0.0.1`,
-  )
 }

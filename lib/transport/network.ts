@@ -52,7 +52,7 @@ export interface LinkDown {
   readonly reason: string
 }
 
-/** A link that was not admitted. Told once per far end and reason, not at every retry. */
+/** A link that was not admitted, or was closed for what came over it. Told once per far end and reason, not at every retry; the driver logs it. */
 export interface Refusal {
   readonly code: 'cluster' | 'version' | 'secret' | 'hello' | 'malformed'
   /** For people: says which, whose, and what to do. */
@@ -102,7 +102,7 @@ export interface Network<Body> {
 
 /** Limits of an adapter; each has a stated behaviour when reached. */
 export interface NetworkLimits {
-  /** A longer frame closes the connection; a longer body given to `send` throws. Larger allows larger values and holds more memory per link. Default 16 MiB. */
+  /** A longer frame closes the connection; a longer body given to `send` is dropped with an event 'transport.message-too-long'. Larger allows larger values and holds more memory per link. Default 16 MiB. */
   readonly frameBytesMax: number
   /** Unsent bytes at which a lane is reset. Larger rides out longer stalls and holds more memory per link. Default 8 MiB; a lone larger message still fits. */
   readonly laneUnsentBytesMax: number
