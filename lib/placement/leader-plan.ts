@@ -95,9 +95,12 @@ export class LeaderPlan {
   /** Silent members whose session this leader has ended already: the next one is fresh and unused. */
   readonly #endedWhileSilent = new Set<MemberId>()
   readonly #joining = new Map<MemberId, MemberEntry>()
+  /** When each partition's owner last changed, by this leader. */
+  readonly #movedAtMs = new Map<PartitionId, number>()
   readonly #definitions: ClusterCommand[] = []
   readonly #requests = new Map<PartitionId, PlacementRequest>()
   #settledAtMs = -Infinity
+  #ledSinceMs = -Infinity
 
   constructor(self: MemberId, options: LeaseOptions, view: LeaderView) {
     this.#self = self
@@ -128,6 +131,8 @@ export class LeaderPlan {
     this.#book.restart(oldLeaseAgeMs === undefined ? -Infinity : nowMs - oldLeaseAgeMs)
     for (const member of this.#state.members.keys()) this.#graceUntilMs.set(member, nowMs + this.#options.nodeLeaseMs)
     this.#settledAtMs = nowMs + settleMs
+    this.#ledSinceMs = nowMs
+    this.#movedAtMs.clear()
     this.#wake(nowMs)
   }
 
@@ -305,6 +310,9 @@ export class LeaderPlan {
     for (const { member } of draft.upsert) if (!members.includes(member)) members.push(member)
     const id = this.#nextId++
     this.#inFlight = { id, barred: new Set([...draft.silenced, ...draft.gone]) }
+    for (const { partition, owner } of partitions) {
+      if (owner !== this.#state.partitions[partition]?.owner) this.#movedAtMs.set(partition, nowMs)
+    }
     return { id, command, voters: draft.voters, members }
   }
 
@@ -419,9 +427,12 @@ export class LeaderPlan {
             learners: entry.learners.filter(member => member !== learner),
           }),
         )
-      } else if (entry.backups.includes(request.backup)) {
+      } else if ([...entry.backups, ...entry.learners].includes(request.backup)) {
+        // A learner may be named too: the owner waits for one that it asked to promote until the epoch moves.
         this.#penalties.fault(request.backup, nowMs)
-        changes.push(changeOf(partition, entry, { backups: entry.backups.filter(member => member !== request.backup) }))
+        const without = (members: readonly MemberId[]): MemberId[] =>
+          members.filter(member => member !== request.backup)
+        changes.push(changeOf(partition, entry, { backups: without(entry.backups), learners: without(entry.learners) }))
       }
     }
     this.#requests.clear()
@@ -434,10 +445,15 @@ export class LeaderPlan {
       if (entry.state === 'silent' && nowMs - (this.#silentSinceMs.get(entry.member) ?? nowMs) < replaceAfterMs)
         isSilenceFresh = true
     }
+    // A former owner stays backup for a lease: until it has heard of its successor it may still believe in its own.
+    const leaseMs = this.#options.nodeLeaseMs * (1 + 2 * this.#options.clockDriftRatio)
+    const mayTrim = (partition: PartitionId): boolean =>
+      nowMs - (this.#movedAtMs.get(partition) ?? this.#ledSinceMs) > leaseMs
     const isFree = (member: MemberId): boolean => !this.#penalties.isPenal(member, nowMs)
     return planBalance(this.#state, {
       mayReceive: isFree,
       mayOwn: isFree,
+      mayTrim,
       mayCopy: !isSilenceFresh,
       mayMove: !isSilenceFresh && nowMs >= this.#settledAtMs,
     })

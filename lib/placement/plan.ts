@@ -6,7 +6,7 @@
  * the spread, so plans end. A move is: learner, then backup at the owner's request, then the roles swap, then the surplus
  * copy goes. The former owner stays backup in the swap: the new one cannot serve before the former one has heard of it.
  */
-import type { MemberId } from '../base/ids.ts'
+import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { ClusterState, MemberEntry, PartitionChange, PartitionEntry } from '../consensus/cluster-state.ts'
 
 /** How many extra learners balance may have under way at once, cluster-wide. More: faster balance, more transfer load. */
@@ -104,6 +104,8 @@ export interface BalanceRules {
   readonly mayReceive: (member: MemberId) => boolean
   /** Members that do not flap. */
   readonly mayOwn: (member: MemberId) => boolean
+  /** Whether the surplus copy of a partition may go: not before its former owner has certainly heard of the new one. */
+  readonly mayTrim: (partition: PartitionId) => boolean
   /** Replace missing copies; false while a silent member may yet come back with its own. */
   readonly mayCopy: boolean
   /** Level owners and copies by extra learners. */
@@ -121,7 +123,7 @@ export function planBalance(state: ClusterState, rules: BalanceRules): Partition
   const moved = new Set<number>()
   for (let partition = 0; partition < state.partitions.length && changes.length < changesMax; partition++) {
     const entry = state.partitions[partition] as PartitionEntry
-    const draft = table.mend(entry)
+    const draft = table.mend(entry, partition)
     if (draft === undefined) continue
     moved.add(partition)
     changes.push(changeOf(partition, entry, draft))
@@ -168,12 +170,12 @@ class Balance {
   }
 
   /** The most urgent step for one partition, if any. */
-  mend(entry: PartitionEntry): Draft | undefined {
+  mend(entry: PartitionEntry, partition: PartitionId): Draft | undefined {
     const { owner } = entry
     if (owner === undefined || this.#state.members.get(owner)?.state === 'silent') return undefined
     return (
       this.#swap(entry, owner) ??
-      this.#trim(entry, owner) ??
+      (this.#rules.mayTrim(partition) ? this.#trim(entry, owner) : undefined) ??
       this.#copy(entry, owner) ??
       this.#dropIdleLearner(entry, owner)
     )

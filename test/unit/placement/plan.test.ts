@@ -9,7 +9,13 @@ import {
 } from '../../../lib/consensus/cluster-state.ts'
 import { changeOf, copiesOf, planBalance, planFailover, type BalanceRules } from '../../../lib/placement/plan.ts'
 
-const free: BalanceRules = { mayReceive: () => true, mayOwn: () => true, mayCopy: true, mayMove: true }
+const free: BalanceRules = {
+  mayReceive: () => true,
+  mayOwn: () => true,
+  mayTrim: () => true,
+  mayCopy: true,
+  mayMove: true,
+}
 
 function member(name: string, zone?: string): MemberEntry {
   return {
