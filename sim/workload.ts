@@ -73,6 +73,11 @@ export class Clients {
     this.#isResting = true
   }
 
+  /** Nothing new may be begun any more, also not as the next step of something longer. */
+  get isResting(): boolean {
+    return this.#isResting
+  }
+
   #think(client: number): void {
     const { world, random } = this.#context
     world.after(random.float() * 2 * this.#thinkMs, () => this.#next(client))

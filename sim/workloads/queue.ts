@@ -128,7 +128,8 @@ class QueueWorkload implements Workload {
     const { world, client, random } = this.#context
     // Now and then longer than most leases.
     world.after(random.float() * (random.chance(0.1) ? 4_000 : 200), () => {
-      if (!client.isRunning(node)) return next()
+      // An acknowledgement after the shard was listed would look like one that was lost.
+      if (!client.isRunning(node) || this.#clients.isResting) return next()
       const draw = random.float()
       const { token } = delivery
       if (draw < 0.08) return next()
