@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { waitersMax } from '../../../lib/structures/lock.ts'
 import type { Grant } from '../../../lib/structures/lock-operations.ts'
-import { Tape, type Ran } from './tape.ts'
+import { copyOf, Tape, type Ran } from './tape.ts'
 
 class Locks extends Tape {
   acquire(more: object = {}): Grant {
@@ -146,6 +146,22 @@ describe('a lock', () => {
     expect(tape.poll('other')[1]).toBe(0)
     tape.end('other#1')
     expect(tape.ask({ kind: 'lock.get', lock: 'nightly' })).toBe(null)
+  })
+
+  test('passes on in the order of grants when a session ends, on a restored copy too', () => {
+    const tape = new Locks()
+    for (const lock of ['z', 'a', 'm']) tape.run({ kind: 'lock.acquire', lock })
+    tape.session = 'other#1'
+    for (const lock of ['a', 'm', 'z']) tape.run({ kind: 'lock.acquire', lock, ticket: 't' })
+    const fences = (): unknown =>
+      ['z', 'a', 'm'].map(lock => (tape.ask({ kind: 'lock.poll', lock, ticket: 't' }) as unknown as Grant)[0])
+    const copy = copyOf(tape.machine)
+    tape.end('goose#1')
+    const first = fences()
+    expect(first).toEqual([4, 5, 6].map(nth => 2 ** 32 + nth))
+    tape.machine = copy
+    tape.end('goose#1')
+    expect(fences()).toEqual(first)
   })
 
   test('taken by nobody ends by time alone', () => {

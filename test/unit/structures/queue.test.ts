@@ -153,6 +153,7 @@ describe('a queue', () => {
     const [, token] = tape.one()
     tape.wait(10)
     expect(tape.tend()).toEqual([])
+    expect(tape.run({ kind: 'queue.expire', queue: 'orders', position: 1 })).toBe(false)
     expect(tape.ack(token)).toHaveProperty('results')
   })
 
