@@ -17,7 +17,7 @@ import type { ConsensusOptions } from './options.ts'
 export interface CandidacyPort {
   readonly member: MemberId
   readonly log: RaftLog
-  readonly term: number
+  term(): number
   say(to: MemberId, message: RequestVote): void
   /** Enters the next term with a vote for itself; `count` that vote once it is durable. */
   enterNextTerm(): void
@@ -62,7 +62,7 @@ export class Candidacy {
     this.#dueMs = nowMs + this.#retryMs()
     this.#attemptCount++
     this.count(nowMs, this.#port.member, undefined)
-    if (this.#phase === 'pre') this.#request(this.#port.term + 1, true, false)
+    if (this.#phase === 'pre') this.#request(this.#port.term() + 1, true, false)
   }
 
   /** Asks for votes in a new term. */
@@ -71,11 +71,11 @@ export class Candidacy {
     this.#phase = 'real'
     this.#ballot = new Ballot()
     this.#dueMs = nowMs + this.#retryMs()
-    this.#request(this.#port.term, false, isTransfer)
+    this.#request(this.#port.term(), false, isTransfer)
   }
 
   voted(nowMs: number, from: MemberId, { isPre, isGranted, term, ageMs }: Voted): void {
-    const isCurrent = this.#phase === (isPre ? 'pre' : 'real') && term === this.#port.term + (isPre ? 1 : 0)
+    const isCurrent = this.#phase === (isPre ? 'pre' : 'real') && term === this.#port.term() + (isPre ? 1 : 0)
     if (isGranted && isCurrent) this.count(nowMs, from, ageMs)
   }
 
@@ -94,7 +94,8 @@ export class Candidacy {
    */
   yieldTo(nowMs: number, other: MemberId): void {
     if (this.#hasYielded || this.#dueMs === undefined || this.#phase === 'real') return
-    const { member, term } = this.#port
+    const { member } = this.#port
+    const term = this.#port.term()
     if (this.#phase === 'pre' && rankOf(other, term) < rankOf(member, term)) return
     this.#hasYielded = true
     if (this.#phase === 'pre') this.#ballot = new Ballot()

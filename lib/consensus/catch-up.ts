@@ -1,6 +1,12 @@
 /**
- * How a candidate with an old log gets what its voters have, without a leader (see the decision at `Consensus`). One
- * `pull` asks what follows an entry; the answer is that, or where the two logs may meet. Does not reach behind compaction.
+ * How a candidate with an old log gets what its voters have, without a leader. One `pull` asks what
+ * follows an entry; the answer is that, or where the two logs may meet. Does not reach behind compaction.
+ *
+ * Decision: a candidate whose log is older than a voter's fetches the difference from that voter (`pull`), because with
+ * partial connections the only member that reaches a majority may be one that missed the last entries (the
+ * constrained-election scenario of OmniPaxos, Ng et al. 2023), and Raft alone would wait for ever. It is safe: a log
+ * that ends newer holds every committed entry that the older one holds (leader completeness and log matching), what it
+ * replaces was never committed, and nothing fetched is acknowledged to any leader.
  */
 import type { Ledger } from './ledger.ts'
 import type { RaftLog } from './log.ts'
@@ -25,6 +31,7 @@ export function answerPull(
     return entries.length === 0 ? undefined : { ...end, prevIndex: index, prevTerm: indexTerm, entries }
   }
   const meeting = log.meetingPoint(index, indexTerm)
+  if (meeting.term > indexTerm) return undefined
   return { ...end, prevIndex: meeting.index, prevTerm: meeting.term, entries: [] }
 }
 

@@ -3,6 +3,15 @@ import type { MemberId } from '../base/ids.ts'
 import type { Emit, Persist, Send, Tick } from '../base/machine.ts'
 import type { ClusterCommand, ClusterState } from './cluster-state.ts'
 import type { ConsensusMessage, ConsensusRecord, RaftConfig } from './messages.ts'
+import type { ConsensusOptions } from './options.ts'
+
+export interface ConsensusSetup {
+  readonly member: MemberId
+  readonly seed: number
+  readonly options?: Partial<ConsensusOptions>
+  /** What this very member made durable before, in order. */
+  readonly records?: readonly ConsensusRecord[]
+}
 
 export type Role = 'leader' | 'follower' | 'candidate' | 'learner'
 

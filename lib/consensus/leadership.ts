@@ -7,11 +7,12 @@
  */
 import type { MemberId } from '../base/ids.ts'
 import type { Lane } from '../base/machine.ts'
+import type { ClusterCommand } from './cluster-state.ts'
 import type { RaftLog } from './log.ts'
-import type { Append, Appended, ConsensusMessage, RaftSnapshot, SnapshotHeld } from './messages.ts'
+import type { Append, Appended, ConsensusMessage, RaftConfig, RaftSnapshot, SnapshotHeld } from './messages.ts'
 import type { ConsensusOptions } from './options.ts'
 import { Progress } from './progress.ts'
-import { isMajority, majorityValue } from './raft-config.ts'
+import { configProblem, isMajority, majorityValue } from './raft-config.ts'
 import { Rounds } from './rounds.ts'
 import { OutgoingSnapshot } from './snapshot.ts'
 
@@ -36,6 +37,8 @@ export class Leadership {
   readonly #options: ConsensusOptions
   readonly #view: LeadershipView
   readonly #peers = new Map<MemberId, Progress>()
+  /** Proposals not committed yet, index -> id; at most `uncommittedMax`. */
+  readonly #proposals = new Map<number, number>()
   #heartbeatAtMs: number
   #isDirty = true
   #transfer: { readonly to: MemberId; readonly endsAtMs: number; isTold: boolean } | undefined
@@ -47,12 +50,7 @@ export class Leadership {
     this.#view = view
     this.openingIndex = view.log.lastIndex
     this.#heartbeatAtMs = nowMs
-    this.reconfigure(nowMs)
-  }
-
-  /** No proposals meanwhile: the successor must have everything. */
-  get isTransferring(): boolean {
-    return this.#transfer !== undefined
+    this.#reconfigure(nowMs)
   }
 
   get isOpened(): boolean {
@@ -76,8 +74,40 @@ export class Leadership {
     this.#isDirty = true
   }
 
+  /** Appends an entry; false if it may not be now. `config` must be one step from the newest one, which is committed. */
+  propose(nowMs: number, id: number, command: ClusterCommand | undefined, config: RaftConfig | undefined): boolean {
+    const { log } = this.#view
+    // While handing over none: the successor must have everything.
+    if (this.#transfer !== undefined || log.lastIndex - this.#view.commitIndex >= this.#options.uncommittedMax)
+      return false
+    if (config !== undefined && !this.#mayFollow(config)) return false
+    const index = log.lastIndex + 1
+    log.append({ term: this.term, index, ...(config && { config }), ...(command && { command }) })
+    this.#proposals.set(index, id)
+    if (config === undefined) this.#isDirty = true
+    else this.#reconfigure(nowMs)
+    return true
+  }
+
+  /** Ids of the proposals up to `index`, which are settled with this. */
+  takeProposals(index: number = Infinity): readonly number[] {
+    const ids: number[] = []
+    for (const [at, id] of this.#proposals) {
+      if (at > index) break
+      this.#proposals.delete(at)
+      ids.push(id)
+    }
+    return ids
+  }
+
+  /** One change at a time, and none before an entry of the own term is committed (Ongaro, raft-dev 2015). */
+  #mayFollow(config: RaftConfig): boolean {
+    const { log, commitIndex } = this.#view
+    return this.isOpened && log.configIndex <= commitIndex && configProblem(log.config, config) === undefined
+  }
+
   /** Follows the newest configuration in the log. */
-  reconfigure(nowMs: number): void {
+  #reconfigure(nowMs: number): void {
     const { voters, learners } = this.#view.log.config
     const wanted = new Set([...voters, ...learners])
     for (const member of this.#peers.keys()) if (!wanted.has(member)) this.#peers.delete(member)
@@ -88,9 +118,10 @@ export class Leadership {
     this.touch()
   }
 
-  /** The newest index that a majority holds durably (section 5.3). */
-  majorityIndex(): number {
-    return majorityValue(this.#view.log.config.voters, voter => this.matchIndex(voter) ?? 0)
+  /** What is committed by counting: only what ends with an entry of the own term (section 5.4.2). */
+  committableIndex(): number {
+    const index = majorityValue(this.#view.log.config.voters, voter => this.matchIndex(voter) ?? 0)
+    return this.#view.log.termAt(index) === this.term ? index : 0
   }
 
   /** Check-quorum (thesis, section 6.2): a majority answered within one election timeout. */
@@ -111,7 +142,7 @@ export class Leadership {
     if (peer === undefined) return
     if (answer.isAccepted) peer.accepted(Math.min(answer.index, this.#view.log.lastIndex))
     else peer.refused(answer, this.#view.log)
-    if (this.isTransferring || this.#isNews(peer)) this.touch()
+    if (this.#transfer !== undefined || this.#isNews(peer)) this.touch()
   }
 
   snapshotHeld(nowMs: number, from: MemberId, answer: SnapshotHeld): void {
@@ -148,10 +179,13 @@ export class Leadership {
     return isRound
   }
 
-  /** A round of the only voter: acknowledged as it begins. */
-  beginAlone(): void {
+  /** A round of the only voter is acknowledged as it begins; false if there are others. */
+  beginAlone(): boolean {
+    const { voters } = this.#view.log.config
+    if (voters.length !== 1 || voters[0] !== this.#member) return false
     this.rounds.begin()
     this.#acknowledge()
+    return true
   }
 
   /** Hands over to the voter that has most (thesis, section 3.10). Returns false if there is none. */

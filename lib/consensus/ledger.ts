@@ -5,18 +5,31 @@
  * Bounded: once more than `logLengthMax` applied entries are held the older half is dropped; the state stands for them.
  */
 import { assert } from '../base/assert.ts'
-import type { Persist, Send } from '../base/machine.ts'
+import type { MemberId } from '../base/ids.ts'
+import type { Emit, Persist, Send } from '../base/machine.ts'
 import { applyClusterCommand, type ClusterCommand, type ClusterState } from './cluster-state.ts'
 import { Durability } from './durability.ts'
 import type { Applied } from './interface.ts'
 import type { RaftLog } from './log.ts'
-import type { ConsensusMessage, ConsensusRecord, RaftEntry, RaftSnapshot } from './messages.ts'
+import type {
+  Append,
+  Appended,
+  ConsensusMessage,
+  ConsensusRecord,
+  RaftEntry,
+  RaftSnapshot,
+  SnapshotPart,
+} from './messages.ts'
 import { restore } from './restore.ts'
+import { IncomingSnapshot } from './snapshot.ts'
+
+type InstallEffect = Persist<ConsensusRecord> | Applied | Emit
 
 export class Ledger {
   readonly log: RaftLog
   readonly #durability = new Durability()
   readonly #logLengthMax: number
+  readonly #incoming = new IncomingSnapshot()
   // commitIndex <= log.lastIndex; durableIndex <= log.lastIndex
   #commitIndex: number
   #commitTerm: number
@@ -101,6 +114,14 @@ export class Ledger {
     return Math.max(this.#commitIndex, prevIndex + entries.length)
   }
 
+  /** Takes a leader's entries (section 5.3). The answer says how far the logs are equal, or where they may meet. */
+  append(message: Append): Appended {
+    const { term, round, prevIndex, prevTerm, entries } = message
+    const index = this.splice(prevIndex, prevTerm, entries)
+    if (index === undefined) return refuse(message, term, this.log.meetingPoint(prevIndex, prevTerm))
+    return { kind: 'appended', term, round, index, isAccepted: true, hintIndex: 0, hintTerm: 0 }
+  }
+
   /** Folds what is committed now. Undefined if that is nothing new. */
   commit(index: number): Applied | undefined {
     if (index <= this.#commitIndex) return undefined
@@ -126,21 +147,41 @@ export class Ledger {
     return this.#issue({ kind: 'snapshot', snapshot: this.snapshot() })
   }
 
-  /** Takes a snapshot over; entries beyond it that agree with it stay. Undefined if it brings nothing new. */
-  install(snapshot: RaftSnapshot): readonly [Persist<ConsensusRecord>, Applied] | undefined {
-    if (snapshot.index <= this.#commitIndex) return undefined
-    if (this.log.termAt(snapshot.index) !== snapshot.term) {
-      this.log.reset(snapshot.index, snapshot.term, snapshot.config)
-      this.#issuedIndex = this.#durableIndex = snapshot.index
+  /** Takes one part of a leader's snapshot. Returns the next one missing. */
+  takePart(from: MemberId, part: SnapshotPart): { readonly next: number; readonly effects: readonly InstallEffect[] } {
+    if (part.index <= this.#commitIndex) return { next: part.partCount, effects: [] }
+    const { next, snapshot } = this.#incoming.take(from, part)
+    return { next, effects: snapshot === undefined ? [] : this.#install(snapshot) }
+  }
+
+  /** Takes a snapshot over; entries beyond it that agree with it stay. */
+  #install(snapshot: RaftSnapshot): readonly InstallEffect[] {
+    const { state, index, term, config } = snapshot
+    if (this.log.termAt(index) !== term) {
+      this.log.reset(index, term, config)
+      this.#issuedIndex = this.#durableIndex = index
     }
-    this.#state = snapshot.state
-    this.#commitIndex = snapshot.index
-    this.#commitTerm = snapshot.term
-    const { state, index } = snapshot
-    return [this.#issue({ kind: 'snapshot', snapshot }), { kind: 'applied', state, index, commands: [] }]
+    this.#state = state
+    this.#commitIndex = index
+    this.#commitTerm = term
+    return [
+      this.#issue({ kind: 'snapshot', snapshot }),
+      { kind: 'applied', state, index, commands: [] },
+      { kind: 'emit', level: 'info', event: 'consensus.snapshot-installed', fields: { index, term } },
+    ]
   }
 
   #issue(record: ConsensusRecord): Persist<ConsensusRecord> {
     return this.#durability.issue(record, this.#issuedIndex, this.log.termAt(this.#issuedIndex) ?? 0)
   }
+}
+
+/** The answer to an append that does not fit, or is too old to be looked at. */
+export function refuse(
+  { round, prevIndex }: Append,
+  term: number,
+  meeting: { readonly index: number; readonly term: number },
+): Appended {
+  const { index: hintIndex, term: hintTerm } = meeting
+  return { kind: 'appended', term, round, index: prevIndex, isAccepted: false, hintIndex, hintTerm }
 }
