@@ -8,9 +8,6 @@ import type { Fabric } from './fabric.ts'
 import type { SimProcess } from './process.ts'
 import type { Packet } from './rules.ts'
 
-/** Frames held on one lane before it is reset. */
-export const heldFramesMax = 20_000
-
 export interface Receiver<Body> {
   readonly process: SimProcess
   /** False once the receiving end has closed the link. */
@@ -23,6 +20,7 @@ interface Batch<Body> {
   readonly lane: Lane
   readonly session: number
   readonly bodies: Body[]
+  bytes: number
   /** A word between the two ends (hello, reset, close) instead of bodies. */
   readonly word: (() => void) | undefined
 }
@@ -30,7 +28,7 @@ interface Batch<Body> {
 interface LaneState<Body> {
   session: number
   lastUs: number
-  heldCount: number
+  heldBytes: number
   open: Batch<Body> | undefined
 }
 
@@ -55,34 +53,28 @@ export class Channel<Body> {
     return this.#held.length
   }
 
-  /** Returns false if the lane ran over its limit and was reset: everything on it is lost. */
-  send(lane: Lane, body: Body): boolean {
+  /** Returns false if the lane is over its limit: it has to be reset. */
+  send(lane: Lane, body: Body, bytes: number, heldBytesMax: number): boolean {
     const state = this.#lanes[lane]
     const sentUs = this.#fabric.world.nowUs
     const open = state.open
     if (open !== undefined && open.sentUs === sentUs && !this.#fabric.hasDatagrams) {
       open.bodies.push(body)
-      return true
+      open.bytes += bytes
+      if (this.#held.includes(open)) state.heldBytes += bytes
+    } else {
+      const batch: Batch<Body> = { sentUs, lane, session: state.session, bodies: [body], bytes, word: undefined }
+      state.open = batch
+      this.#dispatch(batch)
     }
-    const batch: Batch<Body> = { sentUs, lane, session: state.session, bodies: [body], word: undefined }
-    state.open = batch
-    this.#dispatch(batch)
-    if (state.heldCount <= heldFramesMax) return true
-    this.reset(lane, undefined)
-    return false
+    return state.heldBytes <= heldBytesMax
   }
 
   /** A word on the control lane, in order after everything sent before on any lane if `isLast`. */
   say(word: () => void, isLast = false): void {
     const lanes = this.#lanes
     if (isLast) lanes.control.lastUs = Math.max(lanes.control.lastUs, lanes.data.lastUs, lanes.bulk.lastUs)
-    this.#dispatch({
-      sentUs: this.#fabric.world.nowUs,
-      lane: 'control',
-      session: lanes.control.session,
-      bodies: [],
-      word,
-    })
+    this.#dispatch(this.#wordOn('control', word))
     lanes.control.open = undefined
   }
 
@@ -93,14 +85,13 @@ export class Channel<Body> {
   }
 
   /** Ends the lane's session: what is under way is lost; `told` runs at the receiver before anything later on the lane. */
-  reset(lane: Lane, told: (() => void) | undefined): void {
+  reset(lane: Lane, told: () => void): void {
     const state = this.#lanes[lane]
     state.session++
     state.open = undefined
-    state.heldCount = 0
+    state.heldBytes = 0
     this.#held = this.#held.filter(batch => batch.lane !== lane || batch.word !== undefined)
-    if (told !== undefined)
-      this.#dispatch({ sentUs: this.#fabric.world.nowUs, lane, session: state.session, bodies: [], word: told })
+    this.#dispatch(this.#wordOn(lane, told))
   }
 
   /** Looks at the rules again. */
@@ -109,7 +100,7 @@ export class Channel<Body> {
     if (this.#fabric.fate(this.#packets.control).kind === 'hold') return
     const held = this.#held
     this.#held = []
-    for (const batch of held) this.#lanes[batch.lane].heldCount = 0
+    for (const batch of held) this.#lanes[batch.lane].heldBytes = 0
     // TCP sends again after a back-off of its own.
     const delayMs = this.#fabric.retransmitMs()
     for (const batch of held) this.#deliver(batch, delayMs)
@@ -117,6 +108,11 @@ export class Channel<Body> {
 
   close(): void {
     this.#held = []
+  }
+
+  #wordOn(lane: Lane, word: () => void): Batch<Body> {
+    const { session } = this.#lanes[lane]
+    return { sentUs: this.#fabric.world.nowUs, lane, session, bodies: [], bytes: 0, word }
   }
 
   #dispatch(batch: Batch<Body>): void {
@@ -139,7 +135,7 @@ export class Channel<Body> {
 
   #hold(batch: Batch<Body>): void {
     this.#held.push(batch)
-    this.#lanes[batch.lane].heldCount++
+    this.#lanes[batch.lane].heldBytes += batch.bytes
     this.#fabric.holds(this)
   }
 
@@ -171,5 +167,5 @@ export class Channel<Body> {
 }
 
 function fresh<Body>(): LaneState<Body> {
-  return { session: 1, lastUs: 0, heldCount: 0, open: undefined }
+  return { session: 1, lastUs: 0, heldBytes: 0, open: undefined }
 }

@@ -31,9 +31,13 @@ export interface SimNetworkOptions<Body> {
   readonly limits?: Partial<NetworkLimits>
   /** Sends each body through its wire form, to catch what a shape forgets and what shares state. */
   readonly shape?: Shape<Body>
+  /** Bytes that a body takes in a held lane; default 256. */
+  readonly sizeOf?: (body: Body) => number
   /** Freezes each body in depth, to catch who changes what it sent or received. */
   readonly isFrozen?: boolean
 }
+
+const bodyBytesDefault = 256
 
 type DialResult = 'up' | 'refused' | 'lost' | 'own'
 
@@ -45,6 +49,10 @@ export class SimNetwork<Body> implements Network<Body> {
   readonly #options: SimNetworkOptions<Body>
   readonly #ends = new Map<string, End<Body>>()
   readonly #targets = new Map<string, Target<Body>>()
+  /** Addresses of dials under way. */
+  readonly #dialing = new Set<string>()
+  /** Members that were told to be absent since their last link. */
+  readonly #absent = new Set<string>()
   readonly #refusals = new Set<string>()
   readonly #cancels = new Map<End<Body>, () => void>()
   #listener: NetworkListener<Body> | undefined
@@ -105,27 +113,28 @@ export class SimNetwork<Body> implements Network<Body> {
     if (this.#options.isFrozen === true) freeze(body)
     const { shape } = this.#options
     const wire = shape === undefined ? body : shape.unpack(shape.pack(body))
-    if (!end.out.send(lane, wire)) this.#resetLane(end, lane)
+    const bytes = this.#options.sizeOf?.(body) ?? bodyBytesDefault
+    if (!end.out.send(lane, wire, bytes, this.limits.laneUnsentBytesMax)) this.#resetLane(end, lane)
   }
 
   drop(member: string, reason: string): void {
     const end = this.#ends.get(member)
-    if (end !== undefined) this.process.turn(() => closeEnd(end, { refused: false, reason }, false))
+    if (end === undefined) return
+    const { other } = end
+    end.out.say(() => other.network.told('malformed', reason, other.member))
+    this.process.turn(() => closeEnd(end, { refused: false, reason }, false))
   }
 
   announce(): void {
     const hello = this.hello()
     for (const end of this.#ends.values()) {
-      if (end.far !== undefined && areApart(hello, end.far)) {
-        const { far } = end
-        this.process.turn(() => {
-          this.refuse('cluster', far)
-          closeEnd(end, { refused: false, reason: 'another cluster' }, false)
-        })
-        continue
-      }
-      const { other } = end
+      const { other, far } = end
       end.out.say(() => other.network.#rehear(other, hello))
+      if (far === undefined || !areApart(hello, far)) continue
+      this.process.turn(() => {
+        this.refuse('cluster', far)
+        closeEnd(end, { refused: false, reason: 'another cluster' }, false)
+      })
     }
   }
 
@@ -156,9 +165,11 @@ export class SimNetwork<Body> implements Network<Body> {
     const hello = this.hello()
     const packet = this.#packetTo(address, 'dial')
     let isOpen = true
+    this.#dialing.add(address)
     const finish = (result: DialResult, far?: LinkHello): void => {
       if (!isOpen) return
       isOpen = false
+      this.#dialing.delete(address)
       cancel()
       done(result, far)
     }
@@ -182,7 +193,11 @@ export class SimNetwork<Body> implements Network<Body> {
       code === 'cluster'
         ? `${far.name} belongs to cluster ${far.cluster}, this member to ${this.hello().cluster}: they stay apart`
         : `${far.name} speaks versions ${far.versionMin} to ${far.versionMax}`
-    this.#listener?.refused({ code, reason, member: far.member, address: far.addresses[0] ?? '' })
+    this.told(code, reason, far.member)
+  }
+
+  told(code: Refusal['code'], reason: string, member: string): void {
+    this.#listener?.refused({ code, reason, member })
   }
 
   take(end: End<Body>, lane: Lane, bodies: readonly Body[]): void {
@@ -211,7 +226,9 @@ export class SimNetwork<Body> implements Network<Body> {
 
   /** Told by a target whose address refused, or where somebody else answered. */
   absent(member: string, reason: string): void {
-    if (!this.#ends.has(member)) this.#listener?.linkDown(member, { refused: true, reason })
+    if (this.#ends.has(member) || this.#absent.has(member)) return
+    this.#absent.add(member)
+    this.#listener?.linkDown(member, { refused: true, reason })
   }
 
   #accept(dialer: SimNetwork<Body>, theirs: LinkHello, finish: (result: DialResult, far?: LinkHello) => void): void {
@@ -220,6 +237,9 @@ export class SimNetwork<Body> implements Network<Body> {
     const [near, far] = openLink(this.#fabric, dialer, this)
     const answer = (word: () => void): void => far.out.say(() => word())
     if (ours.member === theirs.member) return answer(() => finish('own'))
+    // Both dial at once: the dial of the smaller member goes on.
+    const isCrossing = theirs.addresses.some(address => this.#dialing.has(address))
+    if (isCrossing && ours.member < theirs.member) return answer(() => finish('lost', ours))
     const code = refusalOf(ours, theirs)
     if (code !== undefined) {
       this.refuse(code, theirs)
@@ -242,13 +262,8 @@ export class SimNetwork<Body> implements Network<Body> {
   #raise(end: End<Body>, far: LinkHello): void {
     if (this.#listener === undefined || end.other.state === 'down') return
     const before = this.#ends.get(far.member)
-    if (before !== undefined) {
-      // Both dialed at once: the connection of the smaller member stays, unless the older one is dead at the far end.
-      const isOlderDead = before.other.state === 'down'
-      const isOursFirst = this.self.member < far.member
-      if (!isOlderDead && isOursFirst) return closeEnd(end, { refused: false, reason: 'superfluous' }, false)
-      closeEnd(before, { refused: false, reason: 'replaced' }, false)
-    }
+    if (before !== undefined) closeEnd(before, { refused: false, reason: 'replaced' }, false)
+    this.#absent.delete(far.member)
     end.state = 'up'
     end.heardMs = this.process.now().monotonicMs
     this.#ends.set(far.member, end)
