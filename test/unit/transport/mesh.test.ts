@@ -84,11 +84,12 @@ describe('mesh', () => {
     })
 
     test('does not call back from inside a call, and tells in order', async () => {
-      const { a } = await world.pair()
+      const { a, b } = await world.pair()
       a.network.drop('b~1', 'unwanted')
       expect(a.told.log).toEqual(['up b~1'])
       await world.env.rest()
       expect(a.told.log).toEqual(['up b~1', 'refused malformed', 'down b~1 unwanted'])
+      expect(b.told.refusals[0]?.reason).toContain('unwanted')
     })
 
     test('stops handing over messages of a link that its driver drops', async () => {
@@ -158,6 +159,16 @@ describe('mesh', () => {
       await world.env.rest()
       expect(b.network.links).toEqual(['a~2'])
       expect(b.told.log.slice(0, 3)).toEqual(['up a~1', 'down a~1 replaced by a newer connection', 'up a~2'])
+    })
+
+    test('both dialing at once makes one link, and it never flaps', async () => {
+      const a = await world.start('a~1', 'A')
+      const b = await world.start('b~1', 'B')
+      a.network.connect({ addresses: b.network.self.addresses, member: 'b~1' })
+      b.network.connect({ addresses: a.network.self.addresses, member: 'a~1' })
+      await world.env.advance(10_000)
+      expect([a.told.log, b.told.log]).toEqual([['up b~1'], ['up a~1']])
+      expect(a.wires).toHaveLength(2)
     })
 
     test('a target that is the own member is left alone', async () => {
