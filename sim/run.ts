@@ -13,6 +13,7 @@ import { Nemesis } from './nemesis.ts'
 import { occasions, type Occasion } from './observer.ts'
 import { plant, type PlantName } from './plants.ts'
 import { probeLiveness } from './checkers/liveness.ts'
+import { doublyServed } from './checkers/one-owner.ts'
 import { watchMemory } from './checkers/memory.ts'
 import type { Settled } from './client.ts'
 import type { Violation, Workload, WorkloadContext } from './workload.ts'
@@ -72,7 +73,7 @@ const answerWithinMs = 5_000
 /** After the clients stopped, for what is under way to settle. */
 const settleMs = 5_000
 const gatherMaxMs = 60_000
-const operationsMax = 4_000
+const operationsMax = 8_000
 
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const unplant = options.plant === undefined ? (): void => {} : plant(options.plant)
@@ -181,7 +182,9 @@ class Run {
 
   /** The observer looks around every 20 ms. */
   #look(): void {
-    this.#cluster.observer.led(this.#cluster.leader()?.running?.member ?? '')
+    const { observer } = this.#cluster
+    observer.led(this.#cluster.leader()?.running?.member ?? '')
+    for (const problem of doublyServed(this.#cluster)) observer.violate('one-owner', problem)
     this.#world.after(20, () => this.#look())
   }
 

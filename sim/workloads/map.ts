@@ -22,7 +22,8 @@ class MapWorkload implements Workload {
   readonly name = 'map'
   readonly #context: WorkloadContext
   readonly #clients: Clients
-  readonly #keys: readonly string[]
+  /** Names in use; one that has seen enough calls gives way to a fresh one in the same place. */
+  readonly #keys: string[]
   readonly #order = new Order()
   readonly #histories = new Map<string, Seen[]>()
   /** The last value and version that a client read of a key, for its next compare-and-set. */
@@ -33,7 +34,9 @@ class MapWorkload implements Workload {
     this.#context = context
     this.#keys = Array.from({ length: context.random.int(4, 12) }, (_, i) => `k${i}`)
     for (const key of this.#keys) this.#histories.set(key, [])
-    this.#clients = new Clients(context, 500, (client, node, next) => this.#act(client, node, next))
+    // The faster ones meet the short moments in which two members think that they own a key.
+    const thinkMs = context.random.pick([80, 300, 600]) as number
+    this.#clients = new Clients(context, thinkMs, (client, node, next) => this.#act(client, node, next))
   }
 
   begin(): void {
@@ -45,7 +48,7 @@ class MapWorkload implements Workload {
   }
 
   gather(node: number, done: () => void): void {
-    inTurn(this.#keys, (key, next) => this.#get(-1, node, key, next), done)
+    inTurn([...this.#histories.keys()], (key, next) => this.#get(-1, node, key, next), done)
   }
 
   check(): readonly Violation[] {
@@ -65,14 +68,21 @@ class MapWorkload implements Workload {
 
   #act(client: number, node: number, next: () => void): void {
     const { random } = this.#context
-    const open = this.#keys.filter(key => (this.#histories.get(key)?.length ?? 0) < callsPerKeyMax - 20)
-    const key = random.pick(open)
-    if (key === undefined) return next()
+    const key = this.#key(random.int(0, this.#keys.length - 1))
     const draw = random.float()
     if (draw < 0.4) this.#get(client, node, key, next)
     else if (draw < 0.7) this.#put(node, key, {}, { kind: 'write', value: this.#fresh() }, next)
     else if (draw < 0.75) this.#delete(node, key, next)
     else this.#swap(client, node, key, next)
+  }
+
+  #key(at: number): string {
+    const key = this.#keys[at] as string
+    if ((this.#histories.get(key)?.length ?? 0) < callsPerKeyMax - 20) return key
+    const fresh = `k${at}.${this.#histories.size}`
+    this.#keys[at] = fresh
+    this.#histories.set(fresh, [])
+    return fresh
   }
 
   #fresh(): string {
