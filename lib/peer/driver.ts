@@ -401,8 +401,11 @@ export class Driver {
     return {
       voters: () => this.consensus.config.voters,
       planVoters: (nowMs, state) => {
-        const lastHeardMs = (member: MemberId): number | undefined => this.consensus.lastHeardMs(member)
-        return planVoters({ state, config: this.consensus.config, lastHeardMs, nowMs })?.voters
+        const { consensus } = this
+        const lastHeardMs = (member: MemberId): number | undefined => consensus.lastHeardMs(member)
+        const isCaughtUp = (member: MemberId): boolean => consensus.isCaughtUp(member)
+        const { config, leader } = consensus
+        return planVoters({ state, config, lastHeardMs, isCaughtUp, leader, nowMs })?.voters
       },
     }
   }

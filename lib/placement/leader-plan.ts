@@ -6,7 +6,6 @@
  * `forgetAfterMs`. Gone: its process is known dead or left; replaced at once. Both only after its lease has run out.
  */
 import type { MemberId, PartitionId } from '../base/ids.ts'
-import { sessionId } from '../base/ids.ts'
 import type { Emit } from '../base/machine.ts'
 import {
   emptyClusterState,
@@ -15,7 +14,8 @@ import {
   type MemberEntry,
   type PartitionChange,
 } from '../consensus/cluster-state.ts'
-import { LeaseBook, type LeaseOptions } from './lease.ts'
+import type { LeaseOptions } from './lease.ts'
+import { MemberWatch } from './member-watch.ts'
 import type { PlacementMessage } from './messages.ts'
 import { Penalties } from './penalties.ts'
 import { changeOf, planBalance, planFailover } from './plan.ts'
@@ -55,20 +55,16 @@ const idleStep: LeaderStep = { events: [], confirm: undefined, proposal: undefin
 
 /** How long a silent member may come back before its copies are replaced elsewhere. */
 export const replaceAfterMs = 5_000
-/** How long a silent member stays a member. */
-export const forgetAfterMs = 30_000
-/** A new member gets this long to hear of its admission and renew first. */
-const admissionGraceMs = 3_000
 /** Owners' requests of one turn are answered by one entry. */
 const gatherMs = 2
 /** Before what consensus did not take (nothing of the own term committed yet, another change under way) is proposed again. */
 const proposeAgainMs = 10
+/** While a silent backup waits for a word of its owner. */
+const lookAgainMs = 20
 /** Renewals that come in together share one round of heartbeats. */
 const renewalGatherMs = 4
 /** How often voters and balance are looked at again with nothing else happening. */
 const reviewIntervalMs = 200
-/** Newcomers waiting for admission; one more waits for its next try. */
-const joiningMax = 1_000
 /** After a failover, balance waits for the dust to settle. */
 const settleMs = 500
 
@@ -76,8 +72,8 @@ export class LeaderPlan {
   readonly #self: MemberId
   readonly #options: LeaseOptions
   readonly #view: LeaderView
-  readonly #book: LeaseBook
   readonly #penalties = new Penalties()
+  readonly #watch: MemberWatch
   #isLeading = false
   #state: ClusterState = emptyClusterState
   #index = 0
@@ -87,14 +83,6 @@ export class LeaderPlan {
   /** The proposal in flight: members it silences or drops get no lease meanwhile. */
   #inFlight: { readonly id: number; readonly barred: ReadonlySet<MemberId> } | undefined
   #deadlineMs: number | undefined
-  readonly #graceUntilMs = new Map<MemberId, number>()
-  readonly #silentSinceMs = new Map<MemberId, number>()
-  readonly #gone = new Set<MemberId>()
-  readonly #returning = new Set<MemberId>()
-  readonly #leaving = new Set<MemberId>()
-  /** Silent members whose session this leader has ended already: the next one is fresh and unused. */
-  readonly #endedWhileSilent = new Set<MemberId>()
-  readonly #joining = new Map<MemberId, MemberEntry>()
   /** When each partition's owner last changed, by this leader. */
   readonly #movedAtMs = new Map<PartitionId, number>()
   readonly #definitions: ClusterCommand[] = []
@@ -106,7 +94,7 @@ export class LeaderPlan {
     this.#self = self
     this.#options = options
     this.#view = view
-    this.#book = new LeaseBook(options)
+    this.#watch = new MemberWatch(self, options, this.#penalties)
   }
 
   deadline(): number | undefined {
@@ -120,16 +108,10 @@ export class LeaderPlan {
     this.#renewals = []
     this.#confirming.clear()
     this.#inFlight = undefined
-    this.#graceUntilMs.clear()
-    this.#silentSinceMs.clear()
-    this.#returning.clear()
     this.#requests.clear()
-    this.#joining.clear()
     this.#definitions.length = 0
-    this.#endedWhileSilent.clear()
     if (!isLeader) return
-    this.#book.restart(oldLeaseAgeMs === undefined ? -Infinity : nowMs - oldLeaseAgeMs)
-    for (const member of this.#state.members.keys()) this.#graceUntilMs.set(member, nowMs + this.#options.nodeLeaseMs)
+    this.#watch.restart(nowMs, this.#state, oldLeaseAgeMs)
     this.#settledAtMs = nowMs + settleMs
     this.#ledSinceMs = nowMs
     this.#movedAtMs.clear()
@@ -141,9 +123,7 @@ export class LeaderPlan {
     this.#state = state
     this.#index = index
     if (!this.#isLeading || state === before) return
-    for (const member of state.members.keys())
-      if (!before.members.has(member)) this.#graceUntilMs.set(member, nowMs + admissionGraceMs)
-    for (const member of before.members.keys()) if (!state.members.has(member)) this.#forget(member)
+    this.#watch.follow(nowMs, before, state)
     this.#wake(nowMs)
   }
 
@@ -168,12 +148,11 @@ export class LeaderPlan {
       if (entry === undefined) {
         answers.push({ to: from, message: { kind: 'expelled', sequence } })
       } else if (entry.state === 'silent') {
-        this.#returning.add(from)
-        this.#gone.delete(from)
+        this.#watch.returned(from)
         this.#wake(nowMs)
       } else if (this.#inFlight?.barred.has(from) !== true) {
-        this.#book.granted(from, receivedAtMs)
-        this.#wake(this.#book.nodeEndMs(from))
+        this.#watch.book.granted(from, receivedAtMs)
+        this.#wake(this.#watch.book.nodeEndMs(from))
         answers.push({
           to: from,
           message: { kind: 'granted', sequence, stateIndex: this.#index, session: entry.session },
@@ -190,21 +169,13 @@ export class LeaderPlan {
   }
 
   membership(nowMs: number, member: MemberId, status: 'alive' | 'suspect' | 'silent' | 'gone'): void {
-    if (status === 'gone') this.#gone.add(member)
-    else this.#gone.delete(member)
-    if (this.#gone.size > goneMax) this.#gone.delete(this.#gone.values().next().value ?? '')
+    this.#watch.told(member, status === 'gone')
     this.#wake(nowMs)
   }
 
   join(nowMs: number, entry: MemberEntry): void {
-    if (
-      !this.#isLeading ||
-      this.#state.cluster === '' ||
-      this.#state.members.has(entry.member) ||
-      this.#joining.size >= joiningMax
-    )
-      return
-    this.#joining.set(entry.member, { ...entry, state: 'live', session: 1 })
+    if (!this.#isLeading || this.#state.cluster === '' || this.#state.members.has(entry.member)) return
+    this.#watch.join(entry)
     this.#wake(nowMs)
   }
 
@@ -215,8 +186,8 @@ export class LeaderPlan {
   }
 
   leaving(nowMs: number, member: MemberId): void {
-    if (!this.#isLeading || !this.#state.members.has(member) || this.#leaving.has(member)) return
-    this.#leaving.add(member)
+    if (!this.#isLeading || !this.#state.members.has(member)) return
+    if (!this.#watch.leave(member)) return
     this.#wake(nowMs)
   }
 
@@ -251,31 +222,7 @@ export class LeaderPlan {
   }
 
   #nextLookMs(nowMs: number): number {
-    let nextMs = nowMs + reviewIntervalMs
-    for (const member of this.#state.members.keys()) {
-      const endMs = Math.max(this.#book.nodeEndMs(member), this.#graceMs(member))
-      if (endMs > nowMs && endMs < nextMs) nextMs = endMs
-    }
-    return nextMs
-  }
-
-  /** A member that is known dead needs no grace to renew, only the end of its lease. */
-  #graceMs(member: MemberId): number {
-    return this.#gone.has(member) ? -Infinity : (this.#graceUntilMs.get(member) ?? -Infinity)
-  }
-
-  #isLapsed(nowMs: number, member: MemberId): boolean {
-    return member !== this.#self && nowMs >= this.#book.nodeEndMs(member) && nowMs >= this.#graceMs(member)
-  }
-
-  #forget(member: MemberId): void {
-    this.#book.forget(member)
-    this.#graceUntilMs.delete(member)
-    this.#silentSinceMs.delete(member)
-    this.#gone.delete(member)
-    this.#returning.delete(member)
-    this.#leaving.delete(member)
-    this.#endedWhileSilent.delete(member)
+    return Math.min(nowMs + reviewIntervalMs, this.#watch.nextLapseMs(nowMs, this.#state))
   }
 
   #mustResign(): boolean {
@@ -286,11 +233,18 @@ export class LeaderPlan {
   }
 
   #propose(nowMs: number, events: Emit[]): Proposal | undefined {
-    const draft = this.#members(nowMs, events)
+    const draft = this.#watch.draft(nowMs, this.#state, this.#view, events)
     const silent = (member: MemberId): boolean =>
       draft.silenced.has(member) || (this.#state.members.get(member)?.state === 'silent' && !draft.revived.has(member))
     const gone = (member: MemberId): boolean => draft.gone.has(member) || !this.#state.members.has(member)
-    const failover = planFailover(this.#state, silent, gone)
+    const freshMs = 2 * this.#options.renewIntervalMs
+    const fresh = (member: MemberId): boolean => nowMs - this.#watch.book.renewedAtMs(member) <= freshMs
+    const { changes: failover, isPending } = planFailover(this.#state, {
+      isSilent: silent,
+      isGone: gone,
+      isFresh: fresh,
+    })
+    if (isPending) this.#wake(nowMs + lookAgainMs)
     if (failover.length > 0 || draft.silenced.size > 0) this.#settledAtMs = nowMs + settleMs
     for (const { partition, lost } of failover)
       if (lost) events.push({ kind: 'emit', level: 'error', event: 'placement.partition-lost', fields: { partition } })
@@ -324,94 +278,6 @@ export class LeaderPlan {
     return { id, command, voters: undefined, members: [...this.#state.members.keys()] }
   }
 
-  /** Members to admit, silence, revive, end and drop. */
-  #members(nowMs: number, events: Emit[]): MembersDraft {
-    const upsert = new Map<MemberId, MemberEntry>(this.#joining)
-    this.#joining.clear()
-    const draft: MembersDraft = {
-      upsert: [],
-      remove: [],
-      endSessions: [],
-      voters: undefined,
-      silenced: new Set(),
-      revived: new Set(),
-      gone: new Set(),
-    }
-    for (const entry of this.#state.members.values()) {
-      const next = this.#nextEntry(nowMs, entry, draft, events)
-      if (next !== entry && next !== undefined) upsert.set(entry.member, next)
-    }
-    this.#returning.clear()
-    const voters = this.#view.planVoters(nowMs, this.#state)
-    const votersAfter = voters ?? this.#view.voters()
-    const goneVoter = voters === undefined ? votersAfter.find(voter => draft.gone.has(voter)) : undefined
-    const remaining =
-      goneVoter === undefined || votersAfter.length === 1
-        ? votersAfter
-        : votersAfter.filter(voter => voter !== goneVoter)
-    const remove = [...draft.gone].filter(member => !remaining.includes(member))
-    for (const member of remove) upsert.delete(member)
-    return {
-      ...draft,
-      upsert: [...upsert.values()],
-      remove,
-      voters: remaining === this.#view.voters() ? undefined : remaining,
-    }
-  }
-
-  #nextEntry(nowMs: number, entry: MemberEntry, draft: MembersDraft, events: Emit[]): MemberEntry | undefined {
-    const { member } = entry
-    if (entry.state === 'leaving' && this.#holdsNothing(member)) {
-      draft.gone.add(member)
-      return undefined
-    }
-    const isLapsed = this.#isLapsed(nowMs, member)
-    if (isLapsed && this.#gone.has(member)) {
-      draft.gone.add(member)
-      events.push({ kind: 'emit', level: 'warn', event: 'placement.member-gone', fields: { member } })
-      return undefined
-    }
-    if (entry.state === 'silent') return this.#nextSilent(nowMs, entry, draft)
-    if (isLapsed) {
-      draft.silenced.add(member)
-      this.#silentSinceMs.set(member, nowMs)
-      this.#penalties.fault(member, nowMs)
-      events.push({ kind: 'emit', level: 'warn', event: 'placement.member-silent', fields: { member } })
-      return { ...entry, state: 'silent' }
-    }
-    return this.#leaving.has(member) && entry.state === 'live' ? { ...entry, state: 'leaving' } : entry
-  }
-
-  #nextSilent(nowMs: number, entry: MemberEntry, draft: MembersDraft): MemberEntry | undefined {
-    const { member } = entry
-    if (this.#returning.has(member)) {
-      draft.revived.add(member)
-      this.#endedWhileSilent.delete(member)
-      this.#silentSinceMs.delete(member)
-      this.#graceUntilMs.set(member, nowMs + this.#options.nodeLeaseMs)
-      return { ...entry, state: 'live' }
-    }
-    const sinceMs = this.#silentSinceMs.get(member) ?? nowMs
-    this.#silentSinceMs.set(member, sinceMs)
-    if (nowMs - sinceMs >= forgetAfterMs && this.#isLapsed(nowMs, member)) {
-      draft.gone.add(member)
-      return undefined
-    }
-    const isSessionOver =
-      entry.session > 0 &&
-      nowMs >= this.#book.sessionEndMs(member) &&
-      nowMs - sinceMs >= this.#options.sessionLeaseMs &&
-      !this.#endedWhileSilent.has(member)
-    if (!isSessionOver) return entry
-    this.#endedWhileSilent.add(member)
-    draft.endSessions.push(sessionId(member, entry.session))
-    return { ...entry, session: entry.session + 1 }
-  }
-
-  #holdsNothing(member: MemberId): boolean {
-    return !this.#state.partitions.some(entry => entry.owner === member || entry.backups.includes(member))
-  }
-
   /** What owners asked for, as far as it still holds. */
   #granted(nowMs: number): PartitionChange[] {
     const changes: PartitionChange[] = []
@@ -440,11 +306,7 @@ export class LeaderPlan {
   }
 
   #balance(nowMs: number): PartitionChange[] {
-    let isSilenceFresh = false
-    for (const entry of this.#state.members.values()) {
-      if (entry.state === 'silent' && nowMs - (this.#silentSinceMs.get(entry.member) ?? nowMs) < replaceAfterMs)
-        isSilenceFresh = true
-    }
+    const isSilenceFresh = this.#watch.isSilentSince(nowMs - replaceAfterMs, nowMs, this.#state)
     // A former owner stays backup for a lease: until it has heard of its successor it may still believe in its own.
     const leaseMs = this.#options.nodeLeaseMs * (1 + 2 * this.#options.clockDriftRatio)
     const mayTrim = (partition: PartitionId): boolean =>
@@ -460,24 +322,11 @@ export class LeaderPlan {
   }
 }
 
-interface MembersDraft {
-  readonly upsert: readonly MemberEntry[]
-  readonly remove: readonly MemberId[]
-  readonly endSessions: string[]
-  readonly voters: readonly MemberId[] | undefined
-  readonly silenced: Set<MemberId>
-  readonly revived: Set<MemberId>
-  readonly gone: Set<MemberId>
-}
-
 /** Renewals waiting for one round; more than this in a turn are not answered, and repeated by their senders. */
 const renewalsMax = 10_000
 /** Definitions waiting to be proposed; one more is dropped, and repeated by its sender. */
 const definitionsMax = 1_000
 const confirmingMax = 64
-/** Dead ids remembered; the oldest goes, and is found silent instead. */
-const goneMax = 10_000
-
 /** Failover before requests before balance: a second change of one partition would be stale anyway. */
 function firstPerPartition(changes: readonly PartitionChange[]): PartitionChange[] {
   const seen = new Set<PartitionId>()

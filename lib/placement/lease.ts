@@ -128,6 +128,11 @@ export class LeaseBook {
     this.#receivedAtMs.delete(member)
   }
 
+  /** When its last granted renewal was received; -Infinity if this leader has granted none. */
+  renewedAtMs(member: string): number {
+    return this.#receivedAtMs.get(member) ?? -Infinity
+  }
+
   nodeEndMs(member: string): number {
     return this.#latestMs(member) + this.#options.nodeLeaseMs * (1 + this.#options.clockDriftRatio)
   }

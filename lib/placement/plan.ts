@@ -28,28 +28,48 @@ export function changeOf(partition: number, entry: PartitionEntry, draft: Partia
   }
 }
 
+export interface FailoverRules {
+  /** Its lease ran out: kept as learner. */
+  readonly isSilent: (member: MemberId) => boolean
+  /** Dead, or dropped: kept as nothing. */
+  readonly isGone: (member: MemberId) => boolean
+  /** Renewed its lease a moment ago. */
+  readonly isFresh: (member: MemberId) => boolean
+}
+
+export interface Failover {
+  readonly changes: readonly PartitionChange[]
+  /** Silent backups were kept because their owner may be dead too: look again soon. */
+  readonly isPending: boolean
+}
+
 /**
- * What must move because members fell silent (kept as learners) or are gone (kept as nothing). A partition whose only
- * copy is silent waits (P9); one whose every copy is gone begins empty at another member (P8, `lost`).
+ * What must move because members fell silent or are gone. A partition whose only copy is silent waits (P9); one whose
+ * every copy is gone begins empty at another member (P8, `lost`).
+ *
+ * A silent backup leaves only while its owner is certainly alive: the owner may have died first, and then the copy that
+ * merely sleeps is the last one.
  */
-export function planFailover(
-  state: ClusterState,
-  isSilent: (member: MemberId) => boolean,
-  isGone: (member: MemberId) => boolean,
-): PartitionChange[] {
+export function planFailover(state: ClusterState, rules: FailoverRules): Failover {
+  const { isSilent, isGone } = rules
   const owned = ownedCounts(state)
   const changes: PartitionChange[] = []
   const reachable = [...state.members.values()].filter(
     entry => entry.holdsData && entry.state === 'live' && !isSilent(entry.member) && !isGone(entry.member),
   )
+  let isPending = false
   state.partitions.forEach((entry, partition) => {
-    const draft = failOver(entry, isSilent, isGone, owned, reachable)
+    const { owner } = entry
+    const isOwnerHere = owner !== undefined && !isSilent(owner) && !isGone(owner)
+    const mustWait =
+      isOwnerHere && !rules.isFresh(owner) && entry.backups.some(member => isSilent(member) && !isGone(member))
+    if (mustWait) isPending = true
+    const draft = failOver(entry, mustWait ? () => false : isSilent, isGone, owned, reachable)
     if (draft === undefined) return
-    if (draft.owner !== undefined && draft.owner !== entry.owner)
-      owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
+    if (draft.owner !== undefined && draft.owner !== owner) owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
     changes.push(changeOf(partition, entry, draft))
   })
-  return changes
+  return { changes, isPending }
 }
 
 function failOver(

@@ -149,12 +149,19 @@ describe('balance', () => {
   })
 })
 
+const failover = (
+  state: ClusterState,
+  isSilent: (one: string) => boolean,
+  isGone: (one: string) => boolean,
+  isFresh: (one: string) => boolean = () => true,
+) => planFailover(state, { isSilent, isGone, isFresh }).changes
+
 describe('failover', () => {
   const three = settled(change(founded(2), { upsert: [member('b'), member('c')] })).state
 
   it('promotes a live backup of each partition of a silent member and keeps that one as learner', () => {
     const after = change(three, {
-      partitions: planFailover(
+      partitions: failover(
         three,
         one => one === 'a',
         () => false,
@@ -170,7 +177,7 @@ describe('failover', () => {
 
   it('keeps nothing of a member that is gone', () => {
     const after = change(three, {
-      partitions: planFailover(
+      partitions: failover(
         three,
         () => false,
         one => one === 'a',
@@ -185,7 +192,7 @@ describe('failover', () => {
       partitions: learning.partitions.map((entry, partition) => changeOf(partition, entry, { learners: ['b'] })),
     })
     expect(
-      planFailover(
+      failover(
         withLearner,
         one => one === 'a',
         () => false,
@@ -196,13 +203,13 @@ describe('failover', () => {
   it('lets a partition wait for its only copy while that is silent, and begins it anew, as lost, once that is gone', () => {
     const alone = change(founded(1), { upsert: [member('b')] })
     expect(
-      planFailover(
+      failover(
         alone,
         one => one === 'a',
         () => false,
       ),
     ).toEqual([])
-    const changes = planFailover(
+    const changes = failover(
       alone,
       () => false,
       one => one === 'a',
@@ -215,7 +222,7 @@ describe('failover', () => {
 
   it('prefers a sleeping backup, which holds everything, to losing the data of an owner that is gone', () => {
     const pair = settled(change(founded(2), { upsert: [member('b')] })).state
-    for (const { owner, lost } of planFailover(
+    for (const { owner, lost } of failover(
       pair,
       one => one === 'b',
       one => one === 'a',
@@ -225,16 +232,35 @@ describe('failover', () => {
     }
   })
 
+  it('keeps a silent backup while its owner may be dead too, as the copy that sleeps is then the last one', () => {
+    const pair = settled(change(founded(2), { upsert: [member('b')] })).state
+    const unsure = planFailover(pair, { isSilent: one => one === 'b', isGone: () => false, isFresh: () => false })
+    const owned = pair.partitions.filter(entry => entry.owner === 'b').length
+    expect(unsure.isPending).toBe(true)
+    expect(unsure.changes).toHaveLength(owned)
+    const after = change(pair, { partitions: unsure.changes })
+    const saved = failover(
+      after,
+      one => one === 'b',
+      one => one === 'a',
+      () => false,
+    )
+    for (const { owner, lost } of saved.filter(one => pair.partitions[one.partition]?.owner === 'a')) {
+      expect(owner).toBe('b')
+      expect(lost).toBe(false)
+    }
+  })
+
   it('does nothing twice', () => {
     const after = change(three, {
-      partitions: planFailover(
+      partitions: failover(
         three,
         one => one === 'a',
         () => false,
       ),
     })
     expect(
-      planFailover(
+      failover(
         after,
         one => one === 'a',
         () => false,
