@@ -13,6 +13,8 @@ import { checkOperations } from './validity.ts'
 /** More begin another command: they keep entries, and what waits behind them, short. */
 const operationsMax = 256
 const bytesMax = 256 * 1024
+/** Puts are checked before the first of them is executed: so a command may overrun a shard by this part of its capacity. */
+const overrunPart = 8
 
 interface Waiting {
   readonly operation: StructureOperation
@@ -24,6 +26,7 @@ interface Waiting {
 interface Batch {
   readonly items: Waiting[]
   bytes: number
+  puts: number
 }
 
 export class Batches {
@@ -47,13 +50,17 @@ export class Batches {
   #add(partition: PartitionId, item: Waiting): void {
     const bytes = 'body' in item.operation ? item.operation.body.length : 64
     let batch = this.#open.get(partition)
-    if (batch !== undefined && (batch.items.length >= operationsMax || batch.bytes + bytes > bytesMax)) {
+    const isFull =
+      batch !== undefined &&
+      (batch.items.length >= operationsMax || batch.bytes + bytes > bytesMax || batch.puts >= putsMax(item.operation))
+    if (batch !== undefined && isFull) {
       this.#send(partition, batch.items)
       batch = undefined
     }
-    if (batch === undefined) this.#open.set(partition, (batch = { items: [], bytes: 0 }))
+    if (batch === undefined) this.#open.set(partition, (batch = { items: [], bytes: 0, puts: 0 }))
     batch.items.push(item)
     batch.bytes += bytes
+    if (item.operation.kind === 'queue.put') batch.puts++
     if (this.#isTurnAsked) return
     this.#isTurnAsked = true
     this.#calls.env.turn(() => this.#flush())
@@ -87,6 +94,11 @@ export class Batches {
     if (settled.kind === 'done') items.forEach((item, at) => item.resolve(settled.results[at] as Plain))
     else for (const item of items) reject(item, settled)
   }
+}
+
+function putsMax(operation: StructureOperation): number {
+  if (operation.kind !== 'queue.put') return Infinity
+  return Math.max(1, Math.floor((operation.options?.capacity ?? Infinity) / overrunPart))
 }
 
 function reject(item: Waiting, settled: Settled): void {

@@ -28,9 +28,16 @@ export class PutShard {
     return owned[(this.#first + this.#turn) % owned.length] as PartitionId
   }
 
-  /** One was full: move on. How many there are to try. */
-  full(): number {
-    this.#first++
-    return Math.max(this.#shards.owned.length, shardsInTurn)
+  /** The next one; then, as each was full, every other one owned here. */
+  *candidates(partitionCount: number): Iterable<PartitionId> {
+    const chosen = this.next(partitionCount)
+    yield chosen
+    const { owned } = this.#shards
+    const at = owned.indexOf(chosen)
+    if (at < 0) return
+    // The few move on, unless others found it full before.
+    const ahead = (((at - this.#first) % owned.length) + owned.length) % owned.length
+    if (ahead < shardsInTurn) this.#first = at + 1
+    for (let step = 1; step < owned.length; step++) yield owned[(at + step) % owned.length] as PartitionId
   }
 }

@@ -71,14 +71,17 @@ export class StoredQueue<T> implements Queue<T>, MessageQueue<T> {
     const operation = this.putOperation(body, options, agreed)
     const key = options.group ?? options.key ?? options.idempotencyKey
     if (key !== undefined) return await this.#putAt(await calls.partitionOf(key, timed), operation, timed, options)
-    for (let tries = 1; ; tries++) {
+    let full: unknown
+    for (const partition of putShard.candidates(calls.partitionCount)) {
       try {
-        await batches.run(putShard.next(calls.partitionCount), operation, timed.deadlineMs)
+        await batches.run(partition, operation, timed.deadlineMs)
         return operation.id
       } catch (error) {
-        if (!(error instanceof FullError) || tries >= putShard.full()) throw error
+        if (!(error instanceof FullError)) throw error
+        full = error
       }
     }
+    throw full
   }
 
   async putAll(
