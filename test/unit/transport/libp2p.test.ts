@@ -10,6 +10,7 @@ import { InvalidError } from '../../../lib/base/errors.ts'
 import { formatAddress, multiaddrOf, parseAddress } from '../../../lib/transport/addresses.ts'
 import { Libp2pWires, type Libp2pWiresOptions } from '../../../lib/transport/libp2p.ts'
 import { MeshNetwork } from '../../../lib/transport/mesh.ts'
+import type { NetworkLimits } from '../../../lib/transport/network.ts'
 import type { Wire } from '../../../lib/transport/wires.ts'
 import { fastLimits } from '../../conformance/real-harness.ts'
 import { realEnv } from '../../conformance/real-env.ts'
@@ -82,17 +83,21 @@ describe('libp2p wires', () => {
     await expect(dial).rejects.toMatchObject({ kind: 'failed' })
   })
 
-  test('close a connection from outside that says nothing, or that is admitted by libp2p and opens no stream', async () => {
-    const far = await wires({ idleMs: 50 })
-    const socket = connect({ port: Number(far.address.split(':')[1]), host: '127.0.0.1' })
-    socket.on('error', nothing)
-    await new Promise(resolve => socket.once('close', resolve))
-    const node = await createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })
-    stops.push(async () => node.stop())
-    const connection = await node.dial(multiaddr(multiaddrOf(parseAddress(far.address))))
-    await new Promise(resolve => connection.addEventListener('close', resolve))
-    expect([socket.destroyed, connection.status]).not.toContain('open')
-  })
+  test(
+    'close a connection from outside that says nothing, or that is admitted by libp2p and opens no stream',
+    { timeout: 30_000 },
+    async () => {
+      const far = await wires({ idleMs: 1_000 })
+      const socket = connect({ port: Number(far.address.split(':')[1]), host: '127.0.0.1' })
+      socket.on('error', nothing)
+      const isSilentClosed = new Promise(resolve => socket.once('close', resolve))
+      const node = await createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })
+      stops.push(async () => node.stop())
+      const connection = await node.dial(multiaddr(multiaddrOf(parseAddress(far.address))))
+      await Promise.all([isSilentClosed, new Promise(resolve => connection.addEventListener('close', resolve))])
+      expect([socket.destroyed, connection.status]).not.toContain('open')
+    },
+  )
 
   test('tell an address in use', async () => {
     const one = await wires()
@@ -127,7 +132,10 @@ describe('libp2p wires', () => {
 })
 
 describe('a mesh over libp2p', () => {
-  function network(name: string, over: { secret?: string; listen?: string[] } = {}): MeshNetwork {
+  function network(
+    name: string,
+    over: { secret?: string; listen?: string[]; limits?: Partial<NetworkLimits> } = {},
+  ): MeshNetwork {
     const hello = () => ({
       cluster: '',
       member: `${name}~1`,
@@ -137,13 +145,13 @@ describe('a mesh over libp2p', () => {
       versionMin: 1,
       versionMax: 1,
     })
-    const { secret, listen = ['127.0.0.1:0'] } = over
+    const { secret, listen = ['127.0.0.1:0'], limits = fastLimits } = over
     const own = new MeshNetwork({
       env: realEnv(),
       wires: new Libp2pWires({ listen }),
       hello,
       entropy: count => randomBytes(count),
-      limits: fastLimits,
+      limits,
       ...(secret === undefined ? {} : { secret }),
     })
     stops.push(() => own.stop())
@@ -166,11 +174,13 @@ describe('a mesh over libp2p', () => {
     expect(open.self.addresses.length).toBeGreaterThan(0)
   })
 
-  test('joins sixteen peers of one host, each with each, in spite of libp2p limits', async () => {
-    const count = 16
+  test('joins ten peers of one host, each with each, in spite of libp2p limits', { timeout: 30_000 }, async () => {
+    const count = 10
     const all = Promise.withResolvers<void>()
     let ups = 0
-    const networks = Array.from({ length: count }, (_, i) => network(`n${i}`))
+    // no second chance: whoever is turned away at first stays out
+    const limits = { redialMinMs: 600_000, redialMaxMs: 600_000, dialTimeoutMs: 30_000, helloTimeoutMs: 30_000 }
+    const networks = Array.from({ length: count }, (_, i) => network(`n${i}`, { limits }))
     await Promise.all(
       networks.map(each => each.start({ ...silent, linkUp: () => ++ups === count * (count - 1) && all.resolve() })),
     )
