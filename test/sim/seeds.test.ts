@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import { runBatch } from '../../sim/batch.ts'
+import { plantNames } from '../../sim/plants.ts'
+import { failureLines, replayCommand, Tally } from '../../sim/report.ts'
+import { runSeed, type RunResult } from '../../sim/run.ts'
+import seeds from '../../sim/seeds.json' with { type: 'json' }
+
+const timeoutMs = 120_000
+
+describe('seeds that found something once', () => {
+  test.for(seeds)('seed $seed: $found', { timeout: timeoutMs }, async ({ seed }) => {
+    const result = await runSeed({ seed })
+    expect(result.violations).toEqual([])
+    expect(result.virtualMs).toBeGreaterThanOrEqual(60_000)
+    expect(result.operationCount).toBeGreaterThanOrEqual(500)
+    expect(result.faultCount).toBeGreaterThanOrEqual(5)
+  })
+})
+
+test(
+  'one seed is one run, bit for bit, also in another thread',
+  async () => {
+    const here = await runSeed({ seed: 7, faultsMs: 10_000 })
+    const results: RunResult[] = []
+    await runBatch({ fromSeed: 7, toSeed: 8, workerCount: 2, faultsMs: 10_000 }, result => results.push(result))
+    expect(results.map(result => result.seed)).toEqual([7, 8])
+    expect(results[0]).toEqual(here)
+    expect(results[1]?.hash).not.toBe(here.hash)
+  },
+  timeoutMs,
+)
+
+describe('a planted bug is found', () => {
+  test.for(['early-acknowledgement', 'unlogged-queue-leases', 'processor-at-backup', 'lost-results'] as const)(
+    '%s',
+    { timeout: timeoutMs },
+    async plant => {
+      expect(plantNames).toContain(plant)
+      let found = 0
+      for (let seed = 1; seed <= 6 && found === 0; seed++) found += (await runSeed({ seed, plant })).violations.length
+      expect(found).toBeGreaterThan(0)
+    },
+  )
+})
+
+describe('the report of a batch', () => {
+  const result: RunResult = {
+    seed: 7,
+    hash: '00ff',
+    violations: [{ checker: 'bank', message: 'sum' }],
+    isInBudget: true,
+    virtualMs: 70_000,
+    eventCount: 1,
+    operationCount: 600,
+    doneCount: 500,
+    faultCount: 9,
+    occasions: { 'leader-changed': 2 },
+    events: {},
+    lines: ['the last event'],
+  }
+
+  test('of a failure says what, how to see it again, and what came last', () => {
+    const lines = failureLines(result, { nodes: 5, scenario: 'cuts' })
+    expect(lines.join('\n')).toContain('bank: sum')
+    expect(lines.join('\n')).toContain('npx skein sim --seed 7 --nodes 5 --scenario cuts')
+    expect(lines.at(-1)).toContain('the last event')
+    expect(replayCommand(7, {})).toBe('npx skein sim --seed 7')
+  })
+
+  test('names the shares of what was seen and what never was', () => {
+    const tally = new Tally()
+    tally.add(result)
+    tally.add({ ...result, seed: 8, violations: [], occasions: {} })
+    expect(tally.failedSeeds).toEqual([7])
+    expect(tally.unseen).toContain('transaction-recovered')
+    expect(tally.unseen).not.toContain('leader-changed')
+    expect(tally.lines(1_000).join('\n')).toContain('50 % of seeds: leader-changed')
+  })
+})
