@@ -5,7 +5,7 @@
  */
 import type { Lane } from '../lib/base/machine.ts'
 import type { Fabric } from './fabric.ts'
-import type { SimProcess } from './process.ts'
+import type { SimProcess } from './env.ts'
 import type { Packet } from './rules.ts'
 
 export interface Receiver<Body> {

@@ -11,7 +11,7 @@ import type { Shape } from '../lib/base/shape.ts'
 import { SimClock } from './clock.ts'
 import type { Fabric } from './fabric.ts'
 import { SimNetwork } from './network.ts'
-import { SimProcess } from './process.ts'
+import { SimProcess } from './env.ts'
 import { SimStorage } from './storage.ts'
 import type { World } from './world.ts'
 

@@ -19,7 +19,7 @@ import {
 } from '../lib/transport/network.ts'
 import type { Fabric } from './fabric.ts'
 import { closeEnd, openLink, type End } from './link.ts'
-import type { SimProcess } from './process.ts'
+import type { SimProcess } from './env.ts'
 import type { Packet } from './rules.ts'
 import { Target } from './target.ts'
 
@@ -92,7 +92,7 @@ export class SimNetwork<Body> implements Network<Body> {
   leave(isAbrupt: boolean): void {
     this.#listener = undefined
     if (this.#fabric.ports.get(this.#options.address) === this) this.#fabric.ports.delete(this.#options.address)
-    for (const end of [...this.#ends.values()]) closeEnd(end, { refused: false, reason: 'stopped' }, isAbrupt)
+    for (const end of this.#ends.values()) closeEnd(end, { refused: false, reason: 'stopped' }, isAbrupt)
   }
 
   connect(target: ConnectTarget): void {

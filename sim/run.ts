@@ -3,7 +3,7 @@
  * must answer within five seconds (P7), what is there is read, and the checkers judge. The same seed and options give
  * the same run, bit for bit.
  */
-import { Prng } from '../lib/base/prng.ts'
+import type { Prng } from '../lib/base/prng.ts'
 import { wireMessageShape } from '../lib/peer/wire.ts'
 import { Structures } from '../lib/structures/structures.ts'
 import { Cluster, type ClusterOptions } from './cluster.ts'

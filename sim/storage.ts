@@ -1,6 +1,6 @@
 /** The Storage port on virtual time: at once, or as slow as a fault makes the disk; always in the order of the calls. */
 import type { Storage } from '../lib/peer/storage.ts'
-import type { SimProcess } from './process.ts'
+import type { SimProcess } from './env.ts'
 
 export class SimStorage implements Storage {
   readonly #process: SimProcess

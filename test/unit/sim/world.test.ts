@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Agenda } from '../../../sim/agenda.ts'
 import { SimClock, epochMs } from '../../../sim/clock.ts'
-import { SimProcess } from '../../../sim/process.ts'
+import { SimProcess } from '../../../sim/env.ts'
 import { LivelockError, World } from '../../../sim/world.ts'
 import { Prng } from '../../../lib/base/prng.ts'
 
@@ -56,7 +56,7 @@ describe('the world', () => {
     const world = new World({ seed: 1, hopCount: 16 })
     const seen: string[] = []
     const chain = async (): Promise<void> => {
-      for (let i = 0; i < 5; i++) await undefined
+      for (let i = 0; i < 5; i++) await Promise.resolve()
       seen.push(`settled at ${world.nowMs}`)
     }
     world.at(10, () => void chain())
