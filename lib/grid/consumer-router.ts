@@ -14,10 +14,12 @@ import type { Shards } from './shards.ts'
 
 /** A waiting consumer looks at the shards here this often, doubling from the first to the second. */
 export const lookMs = { min: 50, max: 250 } as const
-/** And tells other members that it is idle this often, likewise. */
-export const idleMs = { min: 50, max: 1_000 } as const
+/** And tells other members that it is idle this often, likewise; when it begins to wait at once, but for what it said just now. */
+export const idleMs = { first: 5, min: 50, max: 1_000 } as const
 /** Shards named in one hint; the next hint names more. */
 const shardsHintedMax = 32
+/** Idle members told of the same shards. More is faster when some found work meanwhile, and makes takes that find nothing. */
+const membersHintedMax = 3
 /** Queues that this member routes for; of more, idle members elsewhere are not heard. */
 const queuesMax = 10_000
 /** An idle member is not told later than this after it said so: it says so again within. */
@@ -163,6 +165,7 @@ export class ConsumerRouter {
     for (const queue of hint.queues) {
       if (!this.#routers.has(queue) && this.#routers.size >= queuesMax) continue
       const router = this.#router(queue)
+      router.interested.delete(from)
       router.interested.set(from, untilMs)
       this.scan(queue)
       this.#offer(queue, router)
@@ -178,7 +181,7 @@ export class ConsumerRouter {
     }
   }
 
-  /** What is ready here goes to who waits here; else to an idle member. */
+  /** What is ready here goes to who waits here; else to idle members. */
   #offer(queue: string, router: Router): void {
     if (router.waiters.size === 0 && router.interested.size === 0) return
     const shards: ReadyShard[] = []
@@ -191,11 +194,11 @@ export class ConsumerRouter {
     }
     if (count === 0) return
     if (router.waiters.size > 0) return this.#wake(router, count)
+    // Some may have found work since: tell several, the last to say that it is idle first.
     const nowMs = this.#env.now().monotonicMs
-    for (const [member, untilMs] of router.interested) {
+    for (const [member, untilMs] of [...router.interested].reverse().slice(0, membersHintedMax)) {
       router.interested.delete(member)
-      if (untilMs < nowMs) continue
-      return this.#tell(member, { kind: 'ready', queue, shards })
+      if (untilMs >= nowMs) this.#tell(member, { kind: 'ready', queue, shards })
     }
   }
 

@@ -92,6 +92,8 @@ export class MemberGrid implements Grid {
   #session: SessionId | undefined
   #pressure: Pressure = 'normal'
   #isLeaving = false
+  /** The present peer is a member no longer, whatever it last heard. */
+  #isExpelled = false
 
   constructor({ env, name, clusterName = 'default', budgetBytes = budgetBytesDefault }: MemberGridOptions) {
     this.env = env
@@ -126,6 +128,7 @@ export class MemberGrid implements Grid {
 
   /** The peer that this member is from now on; undefined while there is none. */
   attach(peer: GridPeer | undefined): void {
+    this.#isExpelled = false
     if (peer === undefined) {
       this.#shards.clear()
       this.#router.clear()
@@ -261,7 +264,7 @@ export class MemberGrid implements Grid {
 
   #isMember(): boolean {
     const { peer } = this.#calls
-    return peer !== undefined && peer.state.members.has(peer.member)
+    return peer !== undefined && !this.#isExpelled && peer.state.members.has(peer.member)
   }
 
   #listener(): Required<Omit<PeerListener, 'opened'>> {
@@ -269,7 +272,12 @@ export class MemberGrid implements Grid {
       applied: state => this.#applied(state),
       safety: safety => this.events.tell('safety', safety),
       session: session => this.#changeSession(session),
-      expelled: () => this.onExpelled(),
+      expelled: () => {
+        this.#isExpelled = true
+        // Whoever is leaving waits for this.
+        this.#calls.changed(this.#calls.peer)
+        this.onExpelled()
+      },
       hinted: (from, hint) => this.#router.heard(from, hint),
       turned: () => this.#turned(),
     }

@@ -15,7 +15,7 @@ export interface Waiting {
 export async function waitFor<R>(waiting: Waiting, attempt: () => Promise<R | undefined>): Promise<R | undefined> {
   const { calls, router, queue, untilMs, signal } = waiting
   let pauseMs: number = lookMs.min
-  let tellMs: number = idleMs.min
+  let tellMs: number = idleMs.first
   router.scan(queue)
   for (;;) {
     const found = await attempt()
@@ -32,7 +32,7 @@ export async function waitFor<R>(waiting: Waiting, attempt: () => Promise<R | un
     router.idle(queue, tellMs)
     const isWoken = await pause(waiting, Math.min(pauseMs, untilMs - nowMs))
     pauseMs = isWoken ? lookMs.min : Math.min(2 * pauseMs, lookMs.max)
-    tellMs = isWoken ? idleMs.min : Math.min(2 * tellMs, idleMs.max)
+    tellMs = isWoken ? idleMs.min : Math.min(Math.max(2 * tellMs, idleMs.min), idleMs.max)
   }
 }
 
