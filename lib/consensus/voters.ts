@@ -50,14 +50,19 @@ function nextVoters(question: VotersQuestion): readonly MemberId[] | undefined {
   const dead = voters.find(voter => !state.members.has(voter))
   if (dead !== undefined && voters.length > 1) return voters.filter(voter => voter !== dead)
   const fit = voters.filter(voter => isFit(question, voter))
-  const fresh = config.learners.filter(
+  const able = config.learners.filter(member => isFit(question, member))
+  const fresh = able.filter(
     member => isFit(question, member, candidateHeardWithinMs) && (question.isCaughtUp?.(member) ?? true),
   )
   const votersMax = question.votersMax ?? 5
   const staying = [...state.members.values()].filter(entry => entry.state !== 'leaving')
   const wanted = targetCount(staying.length, votersMax)
-  const reachable = targetCount(fit.length + fresh.length, votersMax)
-  if (fit.length < reachable && fresh.length > 0) return [...voters, spreadMost(question, fresh, fit)]
+  // Counted over all that may vote soon, or the count would grow and shrink with every message that is late.
+  const reachable = targetCount(fit.length + able.length, votersMax)
+  const missing = reachable - fit.length
+  // No further than an odd count at hand reaches: an even one stops at the loss of half.
+  const isReached = fresh.length >= missing || (voters.length % 2 === 0 && fresh.length > 0)
+  if (missing > 0 && isReached) return [...voters, spreadMost(question, fresh, fit)]
   const leaving = voters.find(voter => state.members.get(voter)?.state === 'leaving')
   if (leaving !== undefined) return voters.length > 1 ? without(voters, leaving) : undefined
   const silent = voters.find(voter => !fit.includes(voter))
