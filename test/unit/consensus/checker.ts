@@ -6,8 +6,8 @@ import type { Node, RaftWorld } from './world.ts'
 export class RaftChecker {
   readonly #world: RaftWorld
   readonly #leaders = new Map<number, string>()
-  /** Committed entries: index -> term and content. */
-  readonly #committed = new Map<number, string>()
+  /** Committed entries: index -> term and content, and the term of the leader that committed it. */
+  readonly #committed = new Map<number, { readonly text: string; readonly inTerm: number }>()
   readonly #appliedIndex = new Map<string, number>()
   readonly #checkedTerm = new Map<string, number>()
   readonly #votes = new Map<string, string>()
@@ -75,8 +75,8 @@ export class RaftChecker {
       if (entry === undefined) continue
       const text = JSON.stringify([entry.term, entry.command, entry.config])
       const known = this.#committed.get(at)
-      if (known === undefined) this.#committed.set(at, text)
-      else if (known !== text) this.fail(`state machine safety: ${node.member} applied another entry at ${at}`)
+      if (known === undefined) this.#committed.set(at, { text, inTerm: node.machine.term })
+      else if (known.text !== text) this.fail(`state machine safety: ${node.member} applied another entry at ${at}`)
     }
     for (const command of commands)
       if (command.kind === 'define' && !state.definitions.has(command.name)) this.fail(`${command.name} did not apply`)
@@ -148,8 +148,13 @@ export class RaftChecker {
     this.#voted(voter, term)
   }
 
+  /**
+   * What was committed in older terms is there. A member whose votes reach it late (it slept) may begin to lead a term
+   * that others have left behind; it need not hold what newer terms have committed, and can commit nothing itself.
+   */
   #leaderCompleteness({ machine, member }: Node): void {
-    for (const [index, text] of this.#committed) {
+    for (const [index, { text, inTerm }] of this.#committed) {
+      if (inTerm >= machine.term) continue
       const entry = machine.entryAt(index)
       if (entry === undefined) {
         if (index > machine.commitIndex)
