@@ -71,10 +71,8 @@ const size = v.pipe(
   v.number(sizeText),
   v.minValue(16 * 2 ** 20, sizeText),
 )
-const secretRule = v.union(
-  [v.instance(Secret), v.pipe(v.string(), v.minLength(8))],
-  'must be secret(...) or a text of at least 8 characters',
-)
+const secretText = 'must be secret(...) or a text of at least 8 characters'
+const secretRule = v.union([v.instance(Secret), v.pipe(v.string(), v.minLength(8, secretText))], secretText)
 const door = v.union([v.literal('off'), address], issue => innerMessage(issue) ?? "must be an address or 'off'")
 const text = v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'))
 
@@ -192,7 +190,7 @@ export type NameOf = (key: string) => string
 /** Throws InvalidError with one line per mistake: which setting, what was wrong, what to do. `draw` makes a default name. */
 export function settingsOf(input: SettingsInput, draw: () => string, nameOf: NameOf = key => key): Settings {
   const parsed = v.safeParse(settingsSchema, input)
-  if (!parsed.success) throw new InvalidError(parsed.issues.map(issue => issueLine(issue, nameOf)).join('\n'))
+  if (!parsed.success) throw new InvalidError(parsed.issues.map(issue => issueLine(issue, input, nameOf)).join('\n'))
   const given = parsed.output
   const settings: Settings = {
     name: given.name ?? `peer-${draw()}`,
@@ -281,10 +279,10 @@ function agree(settings: Settings, nameOf: NameOf): void {
     )
 }
 
-function issueLine(issue: v.BaseIssue<unknown>, nameOf: NameOf): string {
+function issueLine(issue: v.BaseIssue<unknown>, input: SettingsInput, nameOf: NameOf): string {
   const key = v.getDotPath(issue)?.split('.')[0] ?? ''
   if (issue.type === 'strict_object' && issue.expected === 'never')
     return `${nameOf(key)} is not a setting; there are ${Object.keys(entries).map(nameOf).join(', ')}`
-  const shown = key.startsWith('secret') ? '' : ` ${JSON.stringify(issue.input)}`
+  const shown = key.startsWith('secret') ? '' : ` ${JSON.stringify(input[key as keyof SettingsInput])}`
   return `${nameOf(key)}${shown}: ${issue.message}`
 }
