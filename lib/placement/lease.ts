@@ -15,7 +15,10 @@ export interface LeaseOptions {
   readonly renewIntervalMs: number
   /** Bound on the difference of two members' clock rates, e.g. 0.02. */
   readonly clockDriftRatio: number
-  /** A leap of the wall clock against the monotonic one beyond this drops the lease: the machine may have been suspended. */
+  /**
+   * A leap of the wall clock against the monotonic one beyond this since the renewal drops the lease: the machine may
+   * have been suspended, with its monotonic clock. The leader waits this much longer, for leaps that stay below it.
+   */
   readonly wallLeapMs: number
 }
 
@@ -24,18 +27,19 @@ export const leaseDefaults: LeaseOptions = {
   sessionLeaseMs: 5_000,
   renewIntervalMs: 75,
   clockDriftRatio: 0.02,
-  wallLeapMs: 500,
+  wallLeapMs: 40,
 }
 
 /** The member's end: what it may still believe. */
 export class HeldLease {
   readonly #options: LeaseOptions
   /** Sent renewals without an answer, oldest first; at most `outstandingMax`. */
-  readonly #sentAtMs = new Map<number, number>()
+  readonly #sent = new Map<number, { readonly atMs: number; readonly wallOffsetMs: number }>()
   #sequence = 0
   #renewedAtMs: number | undefined
   #stateIndex = 0
   #session = 0
+  /** Wall minus monotonic clock when the renewal that counts was sent. */
   #wallOffsetMs: number | undefined
   /** Renewals sent before this prove nothing any more. */
   #notBeforeMs = -Infinity
@@ -52,32 +56,31 @@ export class HeldLease {
   /** Notes a renewal as sent now and returns its sequence. */
   renew(now: Instant): number {
     const sequence = ++this.#sequence
-    this.#sentAtMs.set(sequence, now.monotonicMs)
-    if (this.#sentAtMs.size > outstandingMax) this.#sentAtMs.delete(this.#sentAtMs.keys().next().value ?? 0)
+    this.#sent.set(sequence, { atMs: now.monotonicMs, wallOffsetMs: wallOffsetMs(now) })
+    if (this.#sent.size > outstandingMax) this.#sent.delete(this.#sent.keys().next().value ?? 0)
     return sequence
   }
 
   /** Takes a grant; one for a renewal unknown, answered or older than a wall leap changes nothing. */
   grant(sequence: number, stateIndex: number, session: number): void {
-    const sentAtMs = this.#sentAtMs.get(sequence)
-    if (sentAtMs === undefined) return
-    for (const older of this.#sentAtMs.keys()) if (older <= sequence) this.#sentAtMs.delete(older)
-    if (sentAtMs < this.#notBeforeMs) return
+    const sent = this.#sent.get(sequence)
+    if (sent === undefined) return
+    for (const older of this.#sent.keys()) if (older <= sequence) this.#sent.delete(older)
+    if (sent.atMs < this.#notBeforeMs) return
     assert(
-      this.#renewedAtMs === undefined || sentAtMs >= this.#renewedAtMs,
+      this.#renewedAtMs === undefined || sent.atMs >= this.#renewedAtMs,
       'grants are taken in the order of their renewals',
     )
-    this.#renewedAtMs = sentAtMs
+    this.#renewedAtMs = sent.atMs
+    this.#wallOffsetMs = sent.wallOffsetMs
     this.#stateIndex = Math.max(this.#stateIndex, stateIndex)
     this.#session = session
   }
 
-  /** Drops everything if the wall clock leapt. Returns whether it did. */
+  /** Drops everything if the wall clock leapt since the renewal that counts. Returns whether it did. */
   watchWall(now: Instant): boolean {
-    const offsetMs = now.wallMs - now.monotonicMs
-    const before = this.#wallOffsetMs
-    this.#wallOffsetMs = offsetMs
-    if (before === undefined || Math.abs(offsetMs - before) <= this.#options.wallLeapMs) return false
+    if (this.#renewedAtMs === undefined || this.#wallOffsetMs === undefined) return false
+    if (Math.abs(wallOffsetMs(now) - this.#wallOffsetMs) <= this.#options.wallLeapMs) return false
     this.drop(now)
     return true
   }
@@ -134,14 +137,19 @@ export class LeaseBook {
   }
 
   nodeEndMs(member: string): number {
-    return this.#latestMs(member) + this.#options.nodeLeaseMs * (1 + this.#options.clockDriftRatio)
+    return this.#endMs(member, this.#options.nodeLeaseMs)
   }
 
   sessionEndMs(member: string): number {
-    return this.#latestMs(member) + this.#options.sessionLeaseMs * (1 + this.#options.clockDriftRatio)
+    return this.#endMs(member, this.#options.sessionLeaseMs)
   }
 
-  #latestMs(member: string): number {
-    return Math.max(this.#floorMs, this.#receivedAtMs.get(member) ?? -Infinity)
+  #endMs(member: string, leaseMs: number): number {
+    const latestMs = Math.max(this.#floorMs, this.renewedAtMs(member))
+    return latestMs + leaseMs * (1 + this.#options.clockDriftRatio) + this.#options.wallLeapMs
   }
+}
+
+function wallOffsetMs(now: Instant): number {
+  return now.wallMs - now.monotonicMs
 }

@@ -46,13 +46,27 @@ describe('the node lease', () => {
 
   it('is dropped when the wall clock leaps, and a grant of an older renewal does not bring it back', () => {
     const held = new HeldLease(leaseDefaults)
-    held.watchWall(at(0, 1_000_000))
+    held.grant(held.renew(at(0, 1_000_000)), 0, 1)
     const before = held.renew(at(10, 1_000_010))
     expect(held.watchWall(at(20, 1_060_020))).toBe(true)
     held.grant(before, 0, 1)
     expect(held.nodeUntilMs(0)).toBe(-Infinity)
     held.grant(held.renew(at(21, 1_060_021)), 0, 1)
     expect(held.nodeUntilMs(0)).toBeGreaterThan(21)
+  })
+
+  it('is dropped when several leaps, each within the bound, add up beyond it since the renewal', () => {
+    const held = new HeldLease(leaseDefaults)
+    held.grant(held.renew(at(0, 0)), 0, 1)
+    expect(held.watchWall(at(10, 40))).toBe(false)
+    expect(held.watchWall(at(20, 80))).toBe(true)
+  })
+
+  it('ends at the holder before it ends at the leader also if the holder was suspended for less than the bound', () => {
+    const { nodeLeaseMs, clockDriftRatio, wallLeapMs } = leaseDefaults
+    const book = new LeaseBook(leaseDefaults)
+    book.granted('m', 0)
+    expect(nodeLeaseMs * (1 - clockDriftRatio) + wallLeapMs).toBeLessThan(book.nodeEndMs('m'))
   })
 
   it('takes a grant once, and none that it did not ask for', () => {
@@ -71,7 +85,9 @@ describe('the node lease', () => {
     const book = new LeaseBook(leaseDefaults)
     book.granted('m', 5_000)
     book.restart(1_000)
-    expect(book.nodeEndMs('m')).toBe(1_000 + leaseDefaults.nodeLeaseMs * (1 + leaseDefaults.clockDriftRatio))
+    expect(book.nodeEndMs('m')).toBe(
+      1_000 + leaseDefaults.nodeLeaseMs * (1 + leaseDefaults.clockDriftRatio) + leaseDefaults.wallLeapMs,
+    )
     expect(book.nodeEndMs('never seen')).toBe(book.nodeEndMs('m'))
   })
 })
