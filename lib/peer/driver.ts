@@ -8,7 +8,6 @@ import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
 import type { Lane } from '../base/machine.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
 import { Consensus, type ConsensusEffect, type ConsensusInput } from '../consensus/consensus.ts'
-import { planVoters } from '../consensus/voters.ts'
 import { Founding, type FoundingEffect, type FoundingInput } from '../membership/founding.ts'
 import { Membership, type MembershipEffect, type MembershipInput } from '../membership/membership.ts'
 import type { MemberRecord } from '../membership/member-record.ts'
@@ -23,8 +22,8 @@ import type { Safety } from '../placement/safety.ts'
 import { Caller, type CallerEffect, type CallerInput, type Settled } from '../replication/caller.ts'
 import { Replication, type ReplicationEffect, type ReplicationInput } from '../replication/replication.ts'
 import type { LinkDown, LinkHello, Network, NetworkListener } from '../transport/network.ts'
-import type { LeaderView } from '../placement/leader-plan.ts'
 import type { Hint } from './hint.ts'
+import { leaderView } from './leader-view.ts'
 import type { PeerOptions } from './peer-options.ts'
 import { entryOf, foundCommand, recordOf, selfRecord } from './self.ts'
 import type { Storage } from './storage.ts'
@@ -77,7 +76,11 @@ export class Driver {
     this.membership = new Membership({ self, seed: seed() })
     this.founding = new Founding({ self, seed: seed(), seedCount: options.seeds.length, expect: options.expect })
     this.consensus = new Consensus({ member, seed: seed() })
-    this.placement = new Placement({ member, options: options.placement ?? placementDefaults, view: this.#view() })
+    this.placement = new Placement({
+      member,
+      options: options.placement ?? placementDefaults,
+      view: leaderView(this.consensus),
+    })
     this.replication = new Replication({
       member,
       seed: seed(),
@@ -395,18 +398,5 @@ export class Driver {
 
   #persisted(fold: () => void): () => void {
     return () => this.turns.then(fold)
-  }
-
-  #view(): LeaderView {
-    return {
-      voters: () => this.consensus.config.voters,
-      planVoters: (nowMs, state) => {
-        const { consensus } = this
-        const lastHeardMs = (member: MemberId): number | undefined => consensus.lastHeardMs(member)
-        const isCaughtUp = (member: MemberId): boolean => consensus.isCaughtUp(member)
-        const { config, leader } = consensus
-        return planVoters({ state, config, lastHeardMs, isCaughtUp, leader, nowMs })?.voters
-      },
-    }
   }
 }
