@@ -1,4 +1,5 @@
 /** The kinds of faults, each a draw from the seed: what it strikes, for how long, and how it ends. */
+import { doublyServed } from './checkers/one-owner.ts'
 import type { Machine } from './machine.ts'
 import type { Arena } from './nemesis.ts'
 import { cut, cutOneWay, cutPairs, datagram, flapping, slowLink, type Rule } from './rules.ts'
@@ -79,6 +80,10 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
         end: () => {
           machine.clock.resume()
           process.continue()
+          // The first moment awake is the one in which it may still believe in a lease that ran out.
+          arena.world.after(0.001, () => {
+            for (const problem of doublyServed(arena.cluster)) arena.cluster.observer.violate('one-owner', problem)
+          })
         },
       }),
       machine,
