@@ -4,13 +4,12 @@
  */
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
-import type { SnapshotRecord } from '../replication/state-machine.ts'
+import type { SpooledState } from './spool-records.ts'
 
 /** The part of `Structures` that routers look at. */
-export interface ShardState {
+export interface ShardState extends SpooledState {
   readonly changes: { readonly ready: Set<string> }
   readonly bytes: number
-  snapshot(): readonly SnapshotRecord[]
   ready(queue: string, atMs: number): number
   readyCounts(atMs: number): ReadonlyMap<string, number>
 }
