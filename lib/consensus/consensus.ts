@@ -36,6 +36,9 @@ import { restore } from './restore.ts'
 
 export type { ConsensusEffect, ConsensusInput, Role } from './interface.ts'
 
+/** Entries that a member which keeps up may lack at any moment. */
+const caughtUpSlack = 16
+
 export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   readonly #member: MemberId
   readonly #options: ConsensusOptions
@@ -94,9 +97,9 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
     return member === this.#member ? this.#nowMs : this.#leadership.heardAtMs(member)
   }
 
-  /** On the leader: whether the member holds all that is committed. */
+  /** On the leader: whether the member holds all that is committed, or lacks no more than what is always under way. */
   isCaughtUp(member: MemberId): boolean {
-    return (this.#leadership?.matchIndex(member) ?? -1) >= this.#ledger.commitIndex
+    return (this.#leadership?.matchIndex(member) ?? -Infinity) >= this.#ledger.commitIndex - caughtUpSlack
   }
 
   /** An entry of the log; undefined where it is compacted or beyond the end. */
