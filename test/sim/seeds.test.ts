@@ -8,8 +8,8 @@ import seeds from '../../sim/seeds.json' with { type: 'json' }
 const timeoutMs = 120_000
 
 describe('seeds that found something once', () => {
-  test.for(seeds)('seed $seed: $found', { timeout: timeoutMs }, async ({ seed }) => {
-    const result = await runSeed({ seed })
+  test.for(seeds)('seed $seed: $found', { timeout: timeoutMs }, async ({ seed, scenario }) => {
+    const result = await runSeed({ seed, scenario: scenarioNames.find(name => name === scenario) })
     expect(result.violations).toEqual([])
     expect(result.virtualMs).toBeGreaterThanOrEqual(60_000)
     expect(result.operationCount).toBeGreaterThanOrEqual(500)
