@@ -40,7 +40,9 @@ export function hashValue(value: unknown, seed: number = hashSeed): number {
       if (value instanceof Uint8Array) return hashBytes(value, seed)
       let hash = hashNumber(Array.isArray(value) ? value.length : 5, seed)
       if (Array.isArray(value)) for (const item of value) hash = hashValue(item, hash)
-      else for (const key of Object.keys(value)) hash = hashValue((value as Record<string, unknown>)[key], hashText(key, hash))
+      else
+        for (const key of Object.keys(value))
+          hash = hashValue((value as Record<string, unknown>)[key], hashText(key, hash))
       return hash
     }
     default:

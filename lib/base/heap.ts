@@ -56,6 +56,9 @@ export class Heap<T> {
   }
 }
 
-function before(a: { readonly rank: number; readonly order: number }, b: { readonly rank: number; readonly order: number }): boolean {
+function before(
+  a: { readonly rank: number; readonly order: number },
+  b: { readonly rank: number; readonly order: number },
+): boolean {
   return a.rank < b.rank || (a.rank === b.rank && a.order < b.order)
 }

@@ -20,11 +20,17 @@ export interface Shape<T> {
 export type ShapeOf<S> = S extends Shape<infer T> ? T : never
 
 /** An integer 0 .. 2^53 - 1. */
-export const uint: Shape<number> = primitive('an unsigned integer', (raw): raw is number => Number.isSafeInteger(raw) && (raw as number) >= 0)
+export const uint: Shape<number> = primitive(
+  'an unsigned integer',
+  (raw): raw is number => Number.isSafeInteger(raw) && (raw as number) >= 0,
+)
 /** Any safe integer. */
 export const int: Shape<number> = primitive('an integer', (raw): raw is number => Number.isSafeInteger(raw))
 /** Any finite number. */
-export const number: Shape<number> = primitive('a number', (raw): raw is number => typeof raw === 'number' && Number.isFinite(raw))
+export const number: Shape<number> = primitive(
+  'a number',
+  (raw): raw is number => typeof raw === 'number' && Number.isFinite(raw),
+)
 export const string: Shape<string> = primitive('a string', (raw): raw is string => typeof raw === 'string')
 export const boolean: Shape<boolean> = primitive('a boolean', (raw): raw is boolean => typeof raw === 'boolean')
 export const bytes: Shape<Uint8Array> = primitive('bytes', (raw): raw is Uint8Array => raw instanceof Uint8Array)
@@ -100,7 +106,10 @@ export function variants<U extends { readonly kind: string }>(cases: {
     unpack: (raw, path) => {
       const found = Array.isArray(raw) && raw.length === 2 ? byCode.get(raw[0] as number) : undefined
       if (found === undefined) return malformed(path, 'a known kind')
-      return { kind: found[0], ...found[1].unpack((raw as unknown[])[1], path === undefined ? found[0] : `${path}.${found[0]}`) } as unknown as U
+      return {
+        kind: found[0],
+        ...found[1].unpack((raw as unknown[])[1], path === undefined ? found[0] : `${path}.${found[0]}`),
+      } as unknown as U
     },
   }
 }

@@ -317,7 +317,7 @@ export class Driver {
         this.turns.then(() => this.#consensus({ kind: 'resign' }))
         return
       case 'lease':
-        this.turns.then(() => this.#replication({ kind: 'lease', untilMonotonicMs: effect.untilMonotonicMs }))
+        this.turns.then(() => this.#replication({ kind: 'lease', ...effect.lease }))
         return
       case 'session': {
         const { session, untilMonotonicMs } = effect

@@ -5,6 +5,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Instant } from '../base/instant.ts'
+import { noLease, type Lease } from '../base/lease.ts'
 
 export interface LeaseOptions {
   /** How long a granted node lease lasts. Longer: fewer false failovers; a longer gap after a crash. */
@@ -91,10 +92,15 @@ export class HeldLease {
     this.#notBeforeMs = now.monotonicMs
   }
 
-  /** Until when this member may own, or -Infinity. `appliedIndex` is how far it has applied consensus: an older view may name owners wrongly. */
-  nodeUntilMs(appliedIndex: number): number {
-    if (this.#renewedAtMs === undefined || appliedIndex < this.#stateIndex) return -Infinity
-    return this.#renewedAtMs + this.#options.nodeLeaseMs * (1 - this.#options.clockDriftRatio)
+  /** What this member may own under. `appliedIndex` is how far it has applied consensus: an older view may name owners wrongly. */
+  nodeLease(appliedIndex: number): Lease {
+    if (this.#renewedAtMs === undefined || this.#wallOffsetMs === undefined || appliedIndex < this.#stateIndex)
+      return noLease
+    const { nodeLeaseMs, clockDriftRatio, wallLeapMs } = this.#options
+    return {
+      untilMonotonicMs: this.#renewedAtMs + nodeLeaseMs * (1 - clockDriftRatio),
+      wall: { offsetMs: this.#wallOffsetMs, leapMaxMs: wallLeapMs },
+    }
   }
 
   /** Until when this member's session certainly lives, or -Infinity. */

@@ -8,6 +8,7 @@
  * under a fresh lease, what was given away while it slept.
  */
 import type { Instant } from '../base/instant.ts'
+import { noLease, type Lease } from '../base/lease.ts'
 import type { MemberId } from '../base/ids.ts'
 import { sessionId, type SessionId } from '../base/ids.ts'
 import type { Emit, Machine, Send, Tick } from '../base/machine.ts'
@@ -62,7 +63,7 @@ export type PlacementEffect =
   /** Hand leadership to another voter. */
   | { readonly kind: 'resign' }
   /** This member may own until then; -Infinity: nothing. */
-  | { readonly kind: 'lease'; readonly untilMonotonicMs: number }
+  | { readonly kind: 'lease'; readonly lease: Lease }
   | { readonly kind: 'session'; readonly session: SessionId | undefined; readonly untilMonotonicMs: number }
   /** The cluster no longer knows this member: stop, and start over under a fresh id (or be done, if leaving). */
   | { readonly kind: 'expelled' }
@@ -96,7 +97,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #renewAtMs: number | undefined
   #repeatAtMs: number | undefined
   readonly #requests = new Map<string, PlacementRequest>()
-  #leaseUntilMs = -Infinity
+  #owned: Lease = noLease
   #sessionUntilMs = -Infinity
   #session: SessionId | undefined
   #safety: Safety | undefined
@@ -119,7 +120,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
 
   /** What this member may own until then, in its monotonic ms. */
   get leaseUntilMs(): number {
-    return this.#leaseUntilMs
+    return this.#owned.untilMonotonicMs
   }
 
   get safety(): Safety | undefined {
@@ -291,10 +292,10 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
 
   /** Says what changed about the lease, the session and safety. */
   #announce(now: Instant, effects: PlacementEffect[]): void {
-    const untilMs = this.#isMember() ? this.#lease.nodeUntilMs(this.#index) : -Infinity
-    if (untilMs !== this.#leaseUntilMs) {
-      this.#leaseUntilMs = untilMs
-      effects.push({ kind: 'lease', untilMonotonicMs: untilMs })
+    const lease = this.#isMember() ? this.#lease.nodeLease(this.#index) : noLease
+    if (lease.untilMonotonicMs !== this.#owned.untilMonotonicMs) {
+      this.#owned = lease
+      effects.push({ kind: 'lease', lease })
     }
     const sessionUntilMs = this.#lease.sessionUntilMs()
     const session =

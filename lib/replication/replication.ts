@@ -12,6 +12,7 @@ import type { Instant } from '../base/instant.ts'
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { Machine, Tick } from '../base/machine.ts'
 import { Heap } from '../base/heap.ts'
+import type { Lease } from '../base/lease.ts'
 import type { Shape } from '../base/shape.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
 import type { Operation, TransactionId } from './command.ts'
@@ -31,7 +32,7 @@ export type ReplicationInput =
   /** Newly applied consensus state. */
   | { readonly kind: 'table'; readonly state: ClusterState }
   /** The node lease is good until then, or was dropped: a moment not after now. */
-  | { readonly kind: 'lease'; readonly untilMonotonicMs: number }
+  | ({ readonly kind: 'lease' } & Lease)
   /** The link came (back) up, or a lane of it was reset: what was in flight is lost. */
   | { readonly kind: 'linkUp' | 'linkDown'; readonly member: MemberId }
   | { readonly kind: 'persisted'; readonly token: number }
@@ -93,7 +94,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
         this.#configure(input.state)
         break
       case 'lease':
-        this.#lease(input.untilMonotonicMs)
+        this.#lease(input)
         break
       case 'linkUp':
         for (const replica of this.#replicas.values()) replica.tenure?.linked(input.member)
@@ -224,10 +225,10 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
       if (replica.tenure?.isOpen === true) replica.tenure.chores.endSessions()
   }
 
-  #lease(untilMonotonicMs: number): void {
+  #lease(lease: Lease): void {
     const turn = this.#turn
     if (!turn.hasLease) turn.awakeSinceMs = turn.now.monotonicMs
-    turn.leaseUntilMs = untilMonotonicMs
+    turn.lease = lease
   }
 
   /** The partition's replica, made when first needed; undefined for a number outside of the table. */

@@ -3,6 +3,7 @@
  * partitions have something to flush. Partitions never see the machine itself, only this.
  */
 import type { Instant } from '../base/instant.ts'
+import { isHeld, noLease, type Lease } from '../base/lease.ts'
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { Emit, Lane, Persist, Send } from '../base/machine.ts'
 import { emptyClusterState, type ClusterState } from '../consensus/cluster-state.ts'
@@ -77,7 +78,7 @@ export class Turn {
   now: Instant = { monotonicMs: 0, wallMs: 0 }
   table: ClusterState = emptyClusterState
   effects: ReplicationEffect[] = []
-  leaseUntilMs: number = -Infinity
+  lease: Lease = noLease
   /** Since when the lease was held without a gap; silence of copies is counted from here at the earliest. */
   awakeSinceMs = 0
   /** Partitions to flush at the end of the turn. */
@@ -108,7 +109,7 @@ export class Turn {
   }
 
   get hasLease(): boolean {
-    return this.now.monotonicMs < this.leaseUntilMs
+    return isHeld(this.lease, this.now)
   }
 
   touch(replica: Driven): void {

@@ -22,7 +22,7 @@ describe('the node lease', () => {
           const sequence = held.renew(at(holderOffsetMs + sentMs * holderRate))
           book.granted('m', leaderOffsetMs + (sentMs + delayMs) * leaderRate)
           held.grant(sequence, 0, 1)
-          const holderEndMs = (held.nodeUntilMs(0) - holderOffsetMs) / holderRate
+          const holderEndMs = (held.nodeLease(0).untilMonotonicMs - holderOffsetMs) / holderRate
           const leaderEndMs = (book.nodeEndMs('m') - leaderOffsetMs) / leaderRate
           expect(holderEndMs).toBeLessThan(leaderEndMs)
         },
@@ -34,14 +34,14 @@ describe('the node lease', () => {
     const held = new HeldLease(leaseDefaults)
     const sequence = held.renew(at(1_000))
     held.grant(sequence, 0, 1)
-    expect(held.nodeUntilMs(0)).toBeLessThanOrEqual(1_000 + leaseDefaults.nodeLeaseMs)
+    expect(held.nodeLease(0).untilMonotonicMs).toBeLessThanOrEqual(1_000 + leaseDefaults.nodeLeaseMs)
   })
 
   it('is not held before the holder has applied the state that the grant was made under', () => {
     const held = new HeldLease(leaseDefaults)
     held.grant(held.renew(at(0)), 7, 1)
-    expect(held.nodeUntilMs(6)).toBe(-Infinity)
-    expect(held.nodeUntilMs(7)).toBeGreaterThan(0)
+    expect(held.nodeLease(6).untilMonotonicMs).toBe(-Infinity)
+    expect(held.nodeLease(7).untilMonotonicMs).toBeGreaterThan(0)
   })
 
   it('is dropped when the wall clock leaps, and a grant of an older renewal does not bring it back', () => {
@@ -50,9 +50,9 @@ describe('the node lease', () => {
     const before = held.renew(at(10, 1_000_010))
     expect(held.watchWall(at(20, 1_060_020))).toBe(true)
     held.grant(before, 0, 1)
-    expect(held.nodeUntilMs(0)).toBe(-Infinity)
+    expect(held.nodeLease(0).untilMonotonicMs).toBe(-Infinity)
     held.grant(held.renew(at(21, 1_060_021)), 0, 1)
-    expect(held.nodeUntilMs(0)).toBeGreaterThan(21)
+    expect(held.nodeLease(0).untilMonotonicMs).toBeGreaterThan(21)
   })
 
   it('is dropped when several leaps, each within the bound, add up beyond it since the renewal', () => {
@@ -72,13 +72,13 @@ describe('the node lease', () => {
   it('takes a grant once, and none that it did not ask for', () => {
     const held = new HeldLease(leaseDefaults)
     held.grant(99, 0, 1)
-    expect(held.nodeUntilMs(0)).toBe(-Infinity)
+    expect(held.nodeLease(0).untilMonotonicMs).toBe(-Infinity)
     const first = held.renew(at(0))
     const second = held.renew(at(100))
     held.grant(second, 0, 1)
-    const untilMs = held.nodeUntilMs(0)
+    const untilMs = held.nodeLease(0).untilMonotonicMs
     held.grant(first, 0, 1)
-    expect(held.nodeUntilMs(0)).toBe(untilMs)
+    expect(held.nodeLease(0).untilMonotonicMs).toBe(untilMs)
   })
 
   it('is assumed held by everyone up to the floor that a new leader starts from', () => {
