@@ -7,8 +7,3 @@ export class AssertionError extends Error {
 export function assert(condition: unknown, what: string): asserts condition {
   if (!condition) throw new AssertionError(`invariant broken: ${what}`)
 }
-
-/** For the default branch of an exhaustive switch. */
-export function unreachable(value: never): never {
-  throw new AssertionError(`unreachable: ${String((value as { kind?: unknown } | undefined)?.kind ?? value)}`)
-}

@@ -157,7 +157,7 @@ export class Driver {
         return this.#founding({ kind: 'received', from, message: body.message })
       case 'consensus':
         this.#consensus({ kind: 'received', from, message: body.message })
-        if (body.message.kind === 'append') this.turns.then(() => this.#placement({ kind: 'led' }))
+        if (body.message.kind === 'append') this.turns.after(() => this.#placement({ kind: 'led' }))
         return
       case 'placement':
         return this.#placement({ kind: 'received', from, message: body.message })
@@ -209,7 +209,7 @@ export class Driver {
         const status = effect.status === 'left' ? 'gone' : effect.status
         if (status === 'gone') this.#network.forget({ member, addresses })
         else if (status === 'alive') this.#network.connect({ member, addresses })
-        this.turns.then(() => this.#placement({ kind: 'member', member, status }))
+        this.turns.after(() => this.#placement({ kind: 'member', member, status }))
         return
       }
     }
@@ -226,7 +226,7 @@ export class Driver {
       case 'emit':
         return this.#env.emit(effect)
       case 'found':
-        this.turns.then(() =>
+        this.turns.after(() =>
           this.#consensus({
             kind: 'found',
             command: foundCommand(this.#options, this.#network.self, this.#env.random),
@@ -235,7 +235,7 @@ export class Driver {
         return
       case 'joinVia': {
         const via = effect.member
-        this.turns.then(() => this.#placement({ kind: 'join', entry: entryOf(this.#options, this.#network.self), via }))
+        this.turns.after(() => this.#placement({ kind: 'join', entry: entryOf(this.#options, this.#network.self), via }))
         return
       }
     }
@@ -259,24 +259,24 @@ export class Driver {
         )
       case 'role': {
         const { role, leader, term, oldLeaseAgeMs } = effect
-        this.turns.then(() =>
+        this.turns.after(() =>
           this.#placement({ kind: 'role', isLeader: role === 'leader', leader, term, oldLeaseAgeMs }),
         )
         return
       }
       case 'applied': {
         const { state, index } = effect
-        this.turns.then(() => this.#applied(state, index))
+        this.turns.after(() => this.#applied(state, index))
         return
       }
       case 'confirmed': {
         const { id, ok } = effect
-        this.turns.then(() => this.#placement({ kind: 'confirmed', id, isConfirmed: ok }))
+        this.turns.after(() => this.#placement({ kind: 'confirmed', id, isConfirmed: ok }))
         return
       }
       case 'proposed': {
         const { id, result } = effect
-        this.turns.then(() => this.#placement({ kind: 'proposed', id, isCommitted: result === 'committed' }))
+        this.turns.after(() => this.#placement({ kind: 'proposed', id, isCommitted: result === 'committed' }))
         return
       }
     }
@@ -308,20 +308,20 @@ export class Driver {
       case 'emit':
         return this.#env.emit(effect)
       case 'propose':
-        this.turns.then(() => this.#propose(effect))
+        this.turns.after(() => this.#propose(effect))
         return
       case 'confirm':
-        this.turns.then(() => this.#consensus({ kind: 'confirm', id: effect.id }))
+        this.turns.after(() => this.#consensus({ kind: 'confirm', id: effect.id }))
         return
       case 'resign':
-        this.turns.then(() => this.#consensus({ kind: 'resign' }))
+        this.turns.after(() => this.#consensus({ kind: 'resign' }))
         return
       case 'lease':
-        this.turns.then(() => this.#replication({ kind: 'lease', ...effect.lease }))
+        this.turns.after(() => this.#replication({ kind: 'lease', ...effect.lease }))
         return
       case 'session': {
         const { session, untilMonotonicMs } = effect
-        this.turns.then(() => this.#caller({ kind: 'session', session, untilMonotonicMs }))
+        this.turns.after(() => this.#caller({ kind: 'session', session, untilMonotonicMs }))
         this.#events.session(session, untilMonotonicMs)
         return
       }
@@ -367,7 +367,7 @@ export class Driver {
           this.#persisted(() => this.#replication({ kind: 'persisted', token: effect.token })),
         )
       case 'ask':
-        this.turns.then(() => this.#placement({ kind: 'ask', request: effect.request }))
+        this.turns.after(() => this.#placement({ kind: 'ask', request: effect.request }))
         return
       case 'opened':
         this.#events.opened(effect.partition, effect.epoch)
@@ -392,11 +392,11 @@ export class Driver {
 
   /** To oneself without encoding: a caller and an owner are often the same member. */
   #send(to: MemberId, lane: Lane, body: WireMessage): void {
-    if (to === this.#options.member) this.turns.then(() => this.#received(to, body))
+    if (to === this.#options.member) this.turns.after(() => this.#received(to, body))
     else this.#network.send(to, lane, body)
   }
 
   #persisted(fold: () => void): () => void {
-    return () => this.turns.then(fold)
+    return () => this.turns.after(fold)
   }
 }

@@ -65,7 +65,7 @@ export class Turns {
   }
 
   /** From within a fold: once what is at hand is done. */
-  then(fold: () => void): void {
+  after(fold: () => void): void {
     if (this.#isDraining) this.#queue.push(fold)
     else this.input(fold)
   }
