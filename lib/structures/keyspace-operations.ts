@@ -33,7 +33,8 @@ export type KeyspaceOperation =
   | (Expiry & {
       readonly kind: 'keyspace.expire'
       readonly key: string
-      readonly condition?: 'NX' | 'XX' | 'GT' | 'LT' | undefined
+      /** XXLT: XX and LT, which LT alone is not: that also passes a key without expiry. */
+      readonly condition?: 'NX' | 'XX' | 'GT' | 'LT' | 'XXLT' | undefined
     })
   /** PERSIST -> 1 | 0. */
   | { readonly kind: 'keyspace.persist'; readonly key: string }
@@ -53,6 +54,8 @@ export type KeyspaceOperation =
   | { readonly kind: 'keyspace.pop'; readonly key: string; readonly side: Side; readonly count?: number | undefined }
   /** LREM -> how many went. `count` > 0 from the left, < 0 from the right, 0 all. */
   | { readonly kind: 'keyspace.remove'; readonly key: string; readonly count: number; readonly value: Uint8Array }
+  /** Check only -> true; CONFLICT unless the key is there (`isPresent`) or is not. For commands on several keys. */
+  | { readonly kind: 'keyspace.check'; readonly key: string; readonly isPresent: boolean }
   /** Housekeeping -> whether it went. No-op unless the key still has this expiry and it is due. */
   | { readonly kind: 'keyspace.drop'; readonly key: string; readonly expiresAtMs: number }
 
@@ -96,7 +99,7 @@ export const keyspaceOperations: Cases<KeyspaceOperation> = cases<KeyspaceOperat
   'keyspace.getDelete': [81, { key: string }],
   'keyspace.getExpire': [82, { key: string, persist: optional(boolean), ...expiry }],
   'keyspace.delete': [83, { key: string }],
-  'keyspace.expire': [84, { key: string, condition: optional(oneOf('NX', 'XX', 'GT', 'LT')), ...expiry }],
+  'keyspace.expire': [84, { key: string, condition: optional(oneOf('NX', 'XX', 'GT', 'LT', 'XXLT')), ...expiry }],
   'keyspace.persist': [85, { key: string }],
   'keyspace.increment': [86, { key: string, by: string }],
   'keyspace.append': [87, { key: string, value: bytes }],
@@ -104,6 +107,7 @@ export const keyspaceOperations: Cases<KeyspaceOperation> = cases<KeyspaceOperat
   'keyspace.pop': [89, { key: string, side, count: optional(uint) }],
   'keyspace.remove': [90, { key: string, count: int, value: bytes }],
   'keyspace.drop': [91, { key: string, expiresAtMs: uint }],
+  'keyspace.check': [92, { key: string, isPresent: boolean }],
 })
 
 export const keyspaceQueries: Cases<KeyspaceQuery> = cases<KeyspaceQuery>({

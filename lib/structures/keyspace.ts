@@ -70,6 +70,12 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
         return incrementRefusal(operation, entry)
       case 'keyspace.append':
         return typeRefusal(entry, 'string') ?? sizeRefusal(operation, entry)
+      case 'keyspace.check': {
+        const isPresent = entry !== undefined
+        return isPresent === operation.isPresent
+          ? undefined
+          : refusal('CONFLICT', `key is ${isPresent ? 'there' : 'not there'}`)
+      }
       case 'keyspace.push':
       case 'keyspace.pop':
       case 'keyspace.remove':
@@ -83,6 +89,7 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
     if (context.ordinal !== 0 && this.check(operation, context) !== undefined) return null
     const { key } = operation
     const { atMs } = context
+    if (operation.kind === 'keyspace.check') return true
     if (operation.kind === 'keyspace.drop') return this.#expire(operation, atMs)
     const entry = this.#present(key, atMs)
     switch (operation.kind) {
@@ -308,6 +315,8 @@ function allows(condition: Of<'keyspace.expire'>['condition'], beforeMs: number,
       return beforeMs !== 0 && afterMs > beforeMs
     case 'LT':
       return beforeMs === 0 || afterMs < beforeMs
+    case 'XXLT':
+      return beforeMs !== 0 && afterMs < beforeMs
     default:
       return true
   }
