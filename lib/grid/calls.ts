@@ -29,6 +29,8 @@ export interface GridPeer {
   /** As far as known. */
   readonly leader: MemberId | undefined
   readonly voters: readonly MemberId[]
+  /** Monotonic: until then it has heard of a quorum. */
+  readonly leaseUntilMs: number
   /** Memory held by data, logs and transfers. */
   readonly bytes: number
   call(
@@ -85,6 +87,11 @@ export class Calls {
   /** The peer came, went or heard something new: whoever waits looks again. */
   changed(peer: GridPeer | undefined): void {
     this.#peer = peer
+    this.look()
+  }
+
+  /** Something may have changed. */
+  look(): void {
     for (const look of this.#waiting) look()
   }
 

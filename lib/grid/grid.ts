@@ -153,8 +153,12 @@ export class MemberGrid implements Grid {
     return this.#pressure
   }
 
+  /** As agreed last, and -1 while there is no quorum. */
   get safety(): Safety {
-    return this.#calls.peer?.safety ?? { level: -1, reason: 'not in a cluster yet' }
+    const { peer } = this.#calls
+    if (peer === undefined) return { level: -1, reason: 'not in a cluster yet' }
+    const hasQuorum = !this.#isMember() || peer.leaseUntilMs > this.#calls.nowMs
+    return hasQuorum ? peer.safety : { level: -1, reason: this.#unready() ?? 'no quorum' }
   }
 
   readonly now: () => Instant = () => this.env.now()
@@ -206,6 +210,7 @@ export class MemberGrid implements Grid {
       clusterName,
       budgetBytes: budget.bytesMax,
       pressure,
+      safety: this.safety,
       unready: this.#unready(),
     })
   }
@@ -259,6 +264,8 @@ export class MemberGrid implements Grid {
     if (peer === undefined) return 'starting'
     if (!this.#isMember()) return 'not in a cluster yet'
     if (this.#session === undefined) return 'no quorum: no lease was granted'
+    const silentMs = this.#calls.nowMs - peer.leaseUntilMs
+    if (silentMs >= 0) return `no quorum: no lease for ${(silentMs / 1000).toFixed(1)} s; refusing writes`
     return undefined
   }
 
@@ -304,6 +311,7 @@ export class MemberGrid implements Grid {
 
   #turned(): void {
     this.#router.turned()
+    this.#calls.look()
     const pressure = this.budget.state
     if (pressure === this.#pressure) return
     this.#pressure = pressure

@@ -1,5 +1,6 @@
 /** What this member knows of the cluster and of itself, for people. Read from the agreed state, nobody is asked. */
 import type { MemberEntry } from '../consensus/cluster-state.ts'
+import type { Safety } from '../placement/safety.ts'
 import type { GridPeer } from './calls.ts'
 import type { GridStatus, MemberStatus, Pressure } from './handles.ts'
 
@@ -8,6 +9,7 @@ export interface OwnStatus {
   readonly clusterName: string
   readonly budgetBytes: number
   readonly pressure: Pressure
+  readonly safety: Safety
   /** Undefined: ready. */
   readonly unready: string | undefined
 }
@@ -50,7 +52,7 @@ export function statusOf(peer: GridPeer | undefined, own: OwnStatus): GridStatus
     name: own.name,
     leader: peer?.leader,
     epoch,
-    safety: peer?.safety ?? { level: -1, reason: 'not in a cluster yet' },
+    safety: own.safety,
     members: [...(state?.members.values() ?? [])].map(member),
     partitions: {
       count: partitions.length,

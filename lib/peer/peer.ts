@@ -92,6 +92,11 @@ export class Peer {
     return this.driver.consensus.config.voters
   }
 
+  /** What this member owns it serves until then, monotonic; the past: no quorum, as far as it can see. */
+  get leaseUntilMs(): number {
+    return this.driver.placement.leaseUntilMs
+  }
+
   /** Memory held by data, logs and transfers. */
   get bytes(): number {
     return this.driver.replication.bytes

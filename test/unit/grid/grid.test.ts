@@ -28,6 +28,19 @@ test('is ready while it has a session and is not leaving', async () => {
   await env.until(ready)
 })
 
+test('without a lease it is not ready, and promises nothing', async () => {
+  const { one, env, peer } = setUp()
+  peer.leaseUntilMs = env.monotonicMs
+  const ready = one.ready()
+  await env.advance(1_500)
+  const reason = 'no quorum: no lease for 1.5 s; refusing writes'
+  expect(one.status()).toMatchObject({ isReady: false, reason, safety: { level: -1, reason } })
+  peer.leaseUntilMs = Infinity
+  one.listener.turned()
+  await env.until(ready)
+  expect(one.safety.level).toBe(0)
+})
+
 test('tells of members that come, go and change', () => {
   const { cluster, one } = setUp()
   const seen: unknown[] = []

@@ -87,6 +87,7 @@ export class LonePeer implements GridPeer {
   readonly addresses: readonly string[] = []
   readonly voters: readonly string[] = []
   readonly leader: string | undefined
+  leaseUntilMs: number = Infinity
   bytes = 0
   /** Instead of what would happen, in order; then what happens. */
   readonly answers: Settled[] = []
