@@ -10,14 +10,8 @@ import type { ClusterState } from '../consensus/cluster-state.ts'
 import { Consensus, type ConsensusEffect, type ConsensusInput } from '../consensus/consensus.ts'
 import { Founding, type FoundingEffect, type FoundingInput } from '../membership/founding.ts'
 import { Membership, type MembershipEffect, type MembershipInput } from '../membership/membership.ts'
-import type { MemberRecord } from '../membership/member-record.ts'
-import {
-  Placement,
-  placementDefaults,
-  type Definition,
-  type PlacementEffect,
-  type PlacementInput,
-} from '../placement/placement.ts'
+import { Placement, placementDefaults, type Definition } from '../placement/placement.ts'
+import type { PlacementEffect, PlacementInput } from '../placement/placement.ts'
 import type { Safety } from '../placement/safety.ts'
 import { Caller, type CallerEffect, type CallerInput, type Settled } from '../replication/caller.ts'
 import { Replication, type ReplicationEffect, type ReplicationInput } from '../replication/replication.ts'
@@ -170,11 +164,12 @@ export class Driver {
   }
 
   #linkUp(hello: LinkHello): void {
-    const record: MemberRecord = recordOf(hello)
+    const { member, cluster } = hello
+    const record = recordOf(hello)
     this.#membership({ kind: 'linkUp', record })
-    this.#founding({ kind: 'linkUp', record, cluster: hello.cluster })
-    this.#consensus({ kind: 'linkUp', member: hello.member })
-    this.#replication({ kind: 'linkUp', member: hello.member })
+    this.#founding({ kind: 'linkUp', record, cluster })
+    this.#consensus({ kind: 'linkUp', member })
+    this.#replication({ kind: 'linkUp', member })
   }
 
   #linkDown(member: MemberId, { refused }: LinkDown): void {
@@ -207,6 +202,8 @@ export class Driver {
       case 'changed': {
         const { member, addresses } = effect.record
         const status = effect.status === 'left' ? 'gone' : effect.status
+        // The others have buried it: a voter that was removed hears of no leader who could say so.
+        if (member === this.#options.member) return status === 'gone' ? this.#events.expelled() : undefined
         if (status === 'gone') this.#network.forget({ member, addresses })
         else if (status === 'alive') this.#network.connect({ member, addresses })
         this.turns.after(() => this.#placement({ kind: 'member', member, status }))
@@ -235,7 +232,9 @@ export class Driver {
         return
       case 'joinVia': {
         const via = effect.member
-        this.turns.after(() => this.#placement({ kind: 'join', entry: entryOf(this.#options, this.#network.self), via }))
+        this.turns.after(() =>
+          this.#placement({ kind: 'join', entry: entryOf(this.#options, this.#network.self), via }),
+        )
         return
       }
     }

@@ -151,7 +151,7 @@ export class LeaderPlan {
         this.#watch.returned(from)
         this.#wake(nowMs)
       } else if (this.#inFlight?.barred.has(from) !== true) {
-        this.#watch.book.granted(from, receivedAtMs)
+        this.#watch.granted(from, receivedAtMs)
         this.#wake(this.#watch.book.nodeEndMs(from))
         answers.push({
           to: from,

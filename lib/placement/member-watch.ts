@@ -70,6 +70,12 @@ export class MemberWatch {
     for (const member of before.members.keys()) if (!state.members.has(member)) this.#forget(member)
   }
 
+  /** A lease was granted: from now on only its end counts. */
+  granted(member: MemberId, receivedAtMs: number): void {
+    this.book.granted(member, receivedAtMs)
+    this.#graceUntilMs.delete(member)
+  }
+
   /** A silent member renewed. */
   returned(member: MemberId): void {
     this.#returning.add(member)
