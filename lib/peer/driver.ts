@@ -387,8 +387,6 @@ export class Driver {
     }
   }
 
-  // --- the ports ---
-
   /** To oneself without encoding: a caller and an owner are often the same member. */
   #send(to: MemberId, lane: Lane, body: WireMessage): void {
     if (to === this.#options.member) this.turns.after(() => this.#received(to, body))

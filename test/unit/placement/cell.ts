@@ -11,10 +11,10 @@ export class Cell {
   nowMs = 1_000
   state: ClusterState
   index = 1
-  readonly members = new Map<string, Placement>()
+  readonly members: Map<string, Placement> = new Map()
   readonly effects: { readonly member: string; readonly effect: PlacementEffect }[] = []
   /** Members that nobody hears and that hear nobody. */
-  readonly cut = new Set<string>()
+  readonly cut: Set<string> = new Set()
   /** Whether a majority still follows the leader. */
   isConfirming = true
   #leader = 'a'
