@@ -73,7 +73,7 @@ export class Driver {
     this.placement = new Placement({
       member,
       options: options.placement ?? placementDefaults,
-      view: leaderView(this.consensus),
+      view: leaderView(this.consensus, network),
     })
     this.replication = new Replication({
       member,
