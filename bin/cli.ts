@@ -1,19 +1,21 @@
 /** The command line: arguments to verbs, one file per verb. */
 import { Command, CommanderError } from 'commander'
-import { readFile } from 'node:fs/promises'
+import { InvalidError, SkeinError } from '../lib/base/errors.ts'
 import { VerbError } from './admin.ts'
 import { deadVerb } from './dead.ts'
 import { leaveVerb, stopVerb } from './leave.ts'
 import { queueVerb } from './queue.ts'
 import { simVerb } from './sim.ts'
+import { startVerb } from './start.ts'
 import { statusVerb } from './status.ts'
+import { version } from './version.ts'
 
 /** Runs `skein ...args`; resolves to the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('skein')
     .description('High availability for TypeScript integration services, with nothing else to run')
     .version(await version())
-  const verbs = [statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb(), simVerb()]
+  const verbs = [startVerb(), statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb(), simVerb()]
   for (const verb of verbs) program.addCommand(verb)
   exitByThrowing(program)
   try {
@@ -21,22 +23,13 @@ export async function main(args: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof VerbError)) throw error
+    if (!(error instanceof VerbError || error instanceof SkeinError)) throw error
     process.stderr.write(`${error.message}\n`)
-    return 1
+    return error instanceof InvalidError ? 2 : 1
   }
 }
 
 function exitByThrowing(command: Command): void {
   command.exitOverride()
   for (const child of command.commands) exitByThrowing(child)
-}
-
-/** The version in the nearest package.json: two folders up from the emitted file, one from the source. */
-export async function version(): Promise<string> {
-  for (const path of ['../package.json', '../../package.json']) {
-    const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => undefined)
-    if (text !== undefined) return (JSON.parse(text) as { version: string }).version
-  }
-  throw new Error('no package.json beside the program')
 }

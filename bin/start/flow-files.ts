@@ -1,0 +1,48 @@
+/** Loads the flows that `skein start` was given: the default export of each file, TypeScript or JavaScript. */
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { InvalidError } from '../../lib/base/errors.ts'
+import type { Plan } from '../../lib/flow/plan.ts'
+
+/** Throws InvalidError that names the file and what is wrong with it. */
+export async function loadFlows(files: readonly string[]): Promise<readonly Plan[]> {
+  const plans: Plan[] = []
+  for (const file of files) {
+    const plan = planIn(file, await imported(file))
+    const twin = plans.find(({ name }) => name === plan.name)
+    if (twin !== undefined) throw new InvalidError(`${file}: flow ${plan.name} is in another file, too`)
+    plans.push(plan)
+  }
+  return plans
+}
+
+async function imported(file: string): Promise<unknown> {
+  const path = resolve(file)
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isFile() !== true) throw new InvalidError(`${file}: no such file`)
+  try {
+    const module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown }
+    return module.default
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    throw new InvalidError(`${file} cannot be loaded: ${error.message}${placeIn(error, path)}`, { cause: error })
+  }
+}
+
+function planIn(file: string, exported: unknown): Plan {
+  const plan = isObject(exported) && 'plan' in exported ? exported.plan : exported
+  if (isObject(plan) && 'name' in plan && 'version' in plan) return plan as unknown as Plan
+  throw new InvalidError(`${file} must end in: export default flow('name').from(...)...`)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+/** The first line of the stack that lies in the file, e.g. ' (at orders.ts:12:3)'. */
+function placeIn(error: Error, path: string): string {
+  const place = error.stack?.split('\n').find(line => line.includes(path))
+  const at = place?.match(/([^/\\]+:\d+:\d+)\)?$/)?.[1]
+  return at === undefined ? '' : ` (at ${at})`
+}

@@ -1,0 +1,135 @@
+/** One peer of `skein start`, from its settings to its end. */
+import { readFileSync } from 'node:fs'
+import { InvalidError } from '../../lib/base/errors.ts'
+import type { Plan } from '../../lib/flow/plan.ts'
+import type { Grid } from '../../lib/grid/handles.ts'
+import { startGrid } from '../../lib/grid/join.ts'
+import { banner, readyLine, type Opened } from './banner.ts'
+import { openDoors, type PeerDoors } from './doors.ts'
+import { flowHttpDefault, listenDefault, type StartSettings } from './flags.ts'
+import { loadFlows } from './flow-files.ts'
+import { openFlows, type PeerFlows } from './flows.ts'
+import { answerParent } from './holdings.ts'
+import { createLog, logLevel, type Log } from './log.ts'
+import { orFree } from './free-port.ts'
+import { QuorumWatch } from './quorum-watch.ts'
+import { shutDown } from './shutdown.ts'
+import { loadSpools } from './spool-file.ts'
+import { watchStop } from './stop-order.ts'
+
+/** Resolves to the exit code when the peer has gone. Rejects with InvalidError for what a person can mend. */
+export async function serve(version: string, { settings: given, ...asked }: StartSettings): Promise<number> {
+  const startedMs = performance.now()
+  const settings = {
+    ...given,
+    listen: asked.isListenDefault ? [await orFree(listenDefault)] : given.listen,
+    flowHttp: asked.isFlowHttpDefault ? await orFree(flowHttpDefault) : given.flowHttp,
+  }
+  const log = createLog(settings.json, settings.name, logLevel(process.env['SKEIN_LOG']))
+  const accessToken = settings.accessTokenFile === undefined ? undefined : tokenIn(settings.accessTokenFile)
+  const plans = await loadFlows(asked.flowFiles)
+  const watch = new QuorumWatch()
+  const grid = await startGrid(settings, {
+    onEvent: event => {
+      watch.event(event)
+      log.event(event)
+    },
+  })
+  const end = new Ending(log)
+  const unwatch = watch.start(grid, log)
+  try {
+    const doors = await openDoors(grid, settings, accessToken, () => end.ask('asked to leave'))
+    await untilReady(grid, end.signal)
+    const flows = end.signal.aborted ? undefined : await begin(grid, plans, settings.flowHttp, log)
+    if (flows !== undefined) {
+      const seconds = (performance.now() - startedMs) / 1000
+      const files = asked.flowFiles
+      tellReady({ version, grid, settings, files, plans, doors, flows, seconds }, settings.json)
+    }
+    watchStop(grid, () => end.ask('the whole cluster stops'))
+    answerParent(grid, flows)
+    await end.asked
+    return await goodbye(grid, log, doors, flows, () => watch.linkCount)
+  } finally {
+    unwatch()
+    await grid.close()
+  }
+}
+
+async function begin(grid: Grid, plans: readonly Plan[], flowHttp: string | undefined, log: Log): Promise<PeerFlows> {
+  const recordCount = await loadSpools(grid)
+  if (recordCount > 0) log.say('info', `loaded ${recordCount} records that the last stop left`)
+  return await openFlows(grid, plans, flowHttp)
+}
+
+/** For ever: peers may be started in any order, and long after one another. */
+async function untilReady(grid: Grid, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !grid.status().isReady) await grid.ready({ deadline: '1h', signal }).catch(() => undefined)
+}
+
+async function goodbye(
+  grid: Grid,
+  log: Log,
+  doors: PeerDoors,
+  flows: PeerFlows | undefined,
+  linkCount: () => number,
+): Promise<number> {
+  if (flows === undefined) {
+    await doors.close()
+    return 0
+  }
+  const told = await shutDown({
+    grid,
+    log,
+    closeSources: () => flows.closeSources(),
+    queued: () => flows.queued(),
+    closeFlows: () => flows.close(),
+    closeDoors: () => doors.close(),
+    linkCount,
+  })
+  log.say('info', told)
+  return 0
+}
+
+function tellReady(opened: Opened, isJson: boolean): void {
+  process.stdout.write(isJson ? `${JSON.stringify(readyLine(opened))}\n` : `${banner(opened)}\n`)
+}
+
+/** Why and when to go: the first signal asks, a second one ends the process at once. */
+class Ending {
+  readonly asked: Promise<void>
+  readonly #abort = new AbortController()
+  readonly #log: Log
+
+  constructor(log: Log) {
+    this.#log = log
+    this.asked = new Promise(resolve => this.signal.addEventListener('abort', () => resolve(), { once: true }))
+    for (const name of ['SIGTERM', 'SIGINT'] as const)
+      process.on(name, () => {
+        if (this.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143)
+        this.ask(name === 'SIGINT' ? 'Ctrl-C' : name)
+      })
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  ask(why: string): void {
+    if (this.signal.aborted) return
+    this.#log.say('info', `${why}: closing sources, handing over; once more ends at once`)
+    this.#abort.abort()
+  }
+}
+
+function tokenIn(path: string): string {
+  try {
+    const token = readFileSync(path, 'utf8').trim()
+    if (token !== '') return token
+  } catch (error) {
+    throw new InvalidError(
+      `the access token file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    )
+  }
+  throw new InvalidError(`the access token file ${path} is empty`)
+}
