@@ -207,7 +207,10 @@ export interface GridStatus {
     readonly count: number
     readonly served: number
     readonly waiting: number
+    /** Of the partition that has fewest. */
     readonly copies: number
+    /** As many as are asked for, or as there are members to hold them. */
+    readonly copiesWanted: number
   }
   readonly memory: { readonly bytes: number; readonly budgetBytes: number; readonly pressure: Pressure }
   /** Whether it may be sent work: joined, has a lease, is not leaving. */

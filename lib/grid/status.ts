@@ -31,6 +31,7 @@ export function statusOf(peer: GridPeer | undefined, own: OwnStatus): GridStatus
     for (const backup of entry.backups) backups.set(backup, (backups.get(backup) ?? 0) + 1)
     copies = Math.min(copies, (entry.owner === undefined ? 0 : 1) + entry.backups.length)
   }
+  const holders = [...(state?.members.values() ?? [])].filter(entry => entry.holdsData && entry.state === 'live').length
   const member = (entry: MemberEntry): MemberStatus => ({
     name: entry.name,
     member: entry.member,
@@ -59,6 +60,7 @@ export function statusOf(peer: GridPeer | undefined, own: OwnStatus): GridStatus
       served,
       waiting: partitions.length - served,
       copies: copies === Infinity ? 0 : copies,
+      copiesWanted: Math.min(state?.settings.copies ?? 0, holders),
     },
     memory: { bytes: peer?.bytes ?? 0, budgetBytes: own.budgetBytes, pressure: own.pressure },
     isReady: own.unready === undefined,

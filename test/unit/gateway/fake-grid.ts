@@ -122,6 +122,7 @@ export class FakePeer implements GridPeer {
   readonly member: string
   safety: Safety = { level: 0, reason: 'alone, one copy' }
   readonly addresses: readonly string[] = []
+  readonly leaseUntilMs: number = Infinity
   bytes = 0
   /** Instead of what would happen, in order; then what happens. */
   readonly answers: Settled[] = []

@@ -1,0 +1,96 @@
+/** `/v1/maps/{map}/{key}`: the body is the value, its version the ETag. */
+import type { GridMap } from '../../grid/handles.ts'
+import { contentCodec, type Content } from '../../grid/values.ts'
+import type { Version } from '../../structures/cases.ts'
+import { contentOf } from './content.ts'
+import type { Answer, Exchange, Route } from './exchange.ts'
+import { etagOf, HttpRefusal, preconditionFailed } from './refusal.ts'
+
+const ttlMsMax = 100 * 365 * 86_400_000
+const path = '/v1/maps/:map/:key'
+
+export const mapRoutes: readonly Route[] = [
+  { method: 'GET', path, run: get },
+  { method: 'PUT', path, run: put },
+  { method: 'DELETE', path, run: remove },
+]
+
+async function get(exchange: Exchange): Promise<Answer> {
+  const entry = await mapOf(exchange).entry(exchange.name('key'))
+  if (entry === undefined) throw absent(exchange)
+  const etag = etagOf(entry.version) as string
+  const headers = {
+    etag,
+    ...(entry.remainingMs !== undefined && { 'skein-remaining-ms': String(Math.ceil(entry.remainingMs)) }),
+  }
+  const unless = exchange.header('if-none-match')
+  if (unless !== undefined && (unless === '*' || tagsOf(unless).includes(etag))) return { status: 304, headers }
+  const only = exchange.header('if-match')
+  if (only !== undefined && only !== '*' && !tagsOf(only).includes(etag))
+    throw new HttpRefusal('PRECONDITION_FAILED', 'the entry has another version', { etag })
+  const { contentType, bytes } = entry.value
+  return { status: 200, headers: { ...headers, 'content-type': contentType }, bytes }
+}
+
+async function put(exchange: Exchange): Promise<Answer> {
+  const ttl = exchange.uint('ttlMs', 1, ttlMsMax)
+  const conditions = conditionsOf(exchange)
+  const value = await contentOf(exchange)
+  try {
+    const version = await mapOf(exchange).put(exchange.name('key'), value, { ...conditions, ttl, ...exchange.write })
+    return { status: 200, headers: { etag: etagOf(version) as string }, json: { version: version.join('.') } }
+  } catch (error) {
+    throw preconditionFailed(error)
+  }
+}
+
+async function remove(exchange: Exchange): Promise<Answer> {
+  const { ifVersion, ifPresent, ifAbsent } = conditionsOf(exchange)
+  if (ifAbsent === true) throw new HttpRefusal('INVALID', 'If-None-Match makes no sense in a DELETE')
+  let existed: boolean
+  try {
+    existed = await mapOf(exchange).delete(exchange.name('key'), { ifVersion, ...exchange.write })
+  } catch (error) {
+    throw preconditionFailed(error)
+  }
+  if (existed) return { status: 204 }
+  if (ifPresent === true) throw new HttpRefusal('PRECONDITION_FAILED', 'there is no such entry')
+  throw absent(exchange)
+}
+
+interface Conditions {
+  readonly ifVersion?: Version
+  readonly ifPresent?: boolean
+  readonly ifAbsent?: boolean
+}
+
+function conditionsOf(exchange: Exchange): Conditions {
+  const only = exchange.header('if-match')
+  const unless = exchange.header('if-none-match')
+  if (unless !== undefined && unless !== '*')
+    throw new HttpRefusal('INVALID', 'If-None-Match of a write is *: write only what is absent')
+  if (unless !== undefined && only !== undefined)
+    throw new HttpRefusal('INVALID', 'If-Match and If-None-Match exclude each other')
+  if (unless !== undefined) return { ifAbsent: true }
+  if (only === undefined) return {}
+  return only === '*' ? { ifPresent: true } : { ifVersion: versionOf(only) }
+}
+
+/** '"3.17.0"' -> [3, 17, 0] */
+function versionOf(tag: string): Version {
+  const match = /^"(\d{1,15})\.(\d{1,15})\.(\d{1,15})"$/.exec(tag.trim())
+  if (match === null) throw new HttpRefusal('INVALID', `If-Match ${tag.slice(0, 60)} is no ETag that this API gave`)
+  return [Number(match[1]), Number(match[2]), Number(match[3])]
+}
+
+function tagsOf(header: string): readonly string[] {
+  return header.split(',').map(tag => tag.trim().replace(/^W\//, ''))
+}
+
+function mapOf(exchange: Exchange): GridMap<Content> {
+  return exchange.grid.map(exchange.name('map'), { codec: contentCodec })
+}
+
+function absent(exchange: Exchange): HttpRefusal {
+  return new HttpRefusal('NOT_FOUND', `map ${exchange.name('map')} has no such key`)
+}

@@ -1,0 +1,178 @@
+/**
+ * `/v1/queues/{queue}`: put, receive, and settle by token. Leases taken here belong to no member and end by time alone.
+ */
+import { StaleTokenError } from '../../base/errors.ts'
+import { Delivery, parseToken } from '../../grid/message.ts'
+import type { Message, Queue } from '../../grid/queue-handles.ts'
+import { contentCodec, type Content } from '../../grid/values.ts'
+import type { QueueOperation } from '../../structures/queue-operations.ts'
+import { contentOf, shownBody } from './content.ts'
+import { leaseMsMax, optionalNumber, waitMsMax, type Answer, type Exchange, type Route } from './exchange.ts'
+import type { QueueNames } from './queue-names.ts'
+import { HttpRefusal } from './refusal.ts'
+
+const receiveMax = 1_000
+const tokensMax = 1_000
+const peekMax = 1_000
+const groupLengthMax = 1_024
+const delayMsMax = 100 * 365 * 86_400_000
+
+export function queueRoutes(names: QueueNames): readonly Route[] {
+  return [
+    { method: 'GET', path: '/v1/queues', run: exchange => list(exchange, names) },
+    { method: 'POST', path: '/v1/queues/:queue', run: exchange => put(exchange, names) },
+    ...routes,
+  ]
+}
+
+const routes: readonly Route[] = [
+  { method: 'POST', path: '/v1/queues/:queue/receive', run: receive },
+  { method: 'GET', path: '/v1/queues/:queue/peek', run: peek },
+  {
+    method: 'POST',
+    path: '/v1/queues/:queue/ack',
+    run: exchange => settle(exchange, token => ({ kind: 'queue.ack', ...token })),
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/:queue/nack',
+    run: exchange =>
+      settle(exchange, (token, body) => ({
+        kind: 'queue.nack',
+        ...token,
+        delayMs: optionalNumber(body['delayMs'], 'delayMs', 0, delayMsMax),
+        error: optionalText(body['error'], 'error'),
+        isDead: body['dead'] === true,
+      })),
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/:queue/extend',
+    run: exchange =>
+      settle(exchange, (token, body) => ({
+        kind: 'queue.extend',
+        ...token,
+        leaseMs: optionalNumber(body['leaseMs'], 'leaseMs', 1, leaseMsMax),
+      })),
+  },
+]
+
+async function list({ grid }: Exchange, names: QueueNames): Promise<Answer> {
+  const queues = []
+  for (const queue of await names.list()) {
+    const [counts, dead] = await Promise.all([grid.queue(queue).counts(), grid.dead(deadListOf(grid, queue)).count()])
+    queues.push({ queue, ...counts, dead })
+  }
+  return { status: 200, json: { queues } }
+}
+
+/** The list that dead messages of a queue go to; a name that is no queue's is the list's own. */
+export function deadListOf(grid: Exchange['grid'], name: string): string {
+  const definition = grid.definitions(`queue/${name}`).get(`queue/${name}`) as
+    { readonly deadLetter?: string } | undefined
+  return definition === undefined ? name : (definition.deadLetter ?? `${name}.dead`)
+}
+
+async function put(exchange: Exchange, names: QueueNames): Promise<Answer> {
+  const group = exchange.query.get('group') ?? undefined
+  if (group !== undefined && (group === '' || group.length > groupLengthMax))
+    throw new HttpRefusal('INVALID', `group has 1 to ${groupLengthMax} characters`)
+  const delay = exchange.uint('delayMs', 0, delayMsMax)
+  const expires = exchange.uint('expiresMs', 1, delayMsMax)
+  const { write } = exchange
+  const queue = queueOf(exchange)
+  names.note(queue.name)
+  const id = await queue.put(await contentOf(exchange), { group, delay, expires, ...write })
+  return { status: 201, json: { id } }
+}
+
+async function receive(exchange: Exchange): Promise<Answer> {
+  const queue = queueOf(exchange)
+  const messages = await queue.receive({
+    max: exchange.uint('max', 1, receiveMax),
+    lease: exchange.uint('leaseMs', 1, leaseMsMax),
+    wait: exchange.uint('waitMs', 0, waitMsMax),
+    holder: 'time',
+    signal: exchange.waiting,
+  })
+  for (const message of messages) if (message instanceof Delivery) message.lease.end()
+  if (exchange.isGone && messages.length > 0) {
+    // Nobody reads it: back to whoever does.
+    await queue.nack(
+      messages.map(message => message.token),
+      { delay: 0, error: 'the receiver went away' },
+    )
+  }
+  return { status: 200, json: { messages: messages.map(shown) } }
+}
+
+function shown(message: Message<Content>): object {
+  const { id, token, attempt, group, lastError, enqueuedAtMs } = message
+  return {
+    id,
+    token,
+    attempt,
+    ...shownBody(message.body),
+    ...(group !== undefined && { group }),
+    ...(lastError !== undefined && { lastError }),
+    enqueuedAt: enqueuedAtMs,
+  }
+}
+
+async function peek(exchange: Exchange): Promise<Answer> {
+  const items = await queueOf(exchange).peek({ max: exchange.uint('max', 1, peekMax) })
+  return { status: 200, json: { messages: items.map(({ body, ...item }) => ({ ...item, ...shownBody(body) })) } }
+}
+
+type TokenOperation = Extract<QueueOperation, { readonly token: number }>
+
+/** Each token for itself; with an Idempotency-Key each is remembered, so a repeat answers the same. */
+async function settle(
+  exchange: Exchange,
+  operationOf: (
+    named: { readonly queue: string; readonly token: number },
+    body: Readonly<Record<string, unknown>>,
+  ) => TokenOperation,
+): Promise<Answer> {
+  const { grid, write } = exchange
+  const body = await exchange.object()
+  const tokens = tokensOf(body['tokens'])
+  const queue = exchange.name('queue')
+  const operations = tokens.map(text => {
+    const [partition, token] = parseToken(text)
+    return { text, partition, operation: operationOf({ queue, token }, body) }
+  })
+  const results = await Promise.all(
+    operations.map(async ({ text, partition, operation }) => {
+      const options =
+        write.idempotencyKey === undefined ? {} : { ...write, idempotencyKey: `${write.idempotencyKey}/${text}` }
+      try {
+        await grid.partitions.run(partition, [operation], options)
+        return true
+      } catch (error) {
+        if (error instanceof StaleTokenError) return false
+        throw error
+      }
+    }),
+  )
+  return {
+    status: 200,
+    json: { accepted: tokens.filter((_, at) => results[at]), stale: tokens.filter((_, at) => results[at] !== true) },
+  }
+}
+
+function tokensOf(given: unknown): readonly string[] {
+  const isTokens = Array.isArray(given) && given.length <= tokensMax && given.every(each => typeof each === 'string')
+  if (!isTokens) throw new HttpRefusal('INVALID', `tokens must be a list of at most ${tokensMax} texts`)
+  return [...new Set(given as readonly string[])]
+}
+
+function optionalText(value: unknown, what: string): string | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'string') throw new HttpRefusal('INVALID', `${what} must be text`)
+  return value.slice(0, 1_000)
+}
+
+function queueOf(exchange: Exchange): Queue<Content> {
+  return exchange.grid.queue(exchange.name('queue'), { codec: contentCodec })
+}
