@@ -3,18 +3,19 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { InvalidError } from '../../lib/base/errors.ts'
-import type { Plan } from '../../lib/flow/plan.ts'
+import type { Flow } from '../../lib/flow/builder.ts'
+import type { AnyMessage } from '../../lib/flow/message.ts'
 
 /** Throws InvalidError that names the file and what is wrong with it. */
-export async function loadFlows(files: readonly string[]): Promise<readonly Plan[]> {
-  const plans: Plan[] = []
+export async function loadFlows(files: readonly string[]): Promise<readonly Flow<AnyMessage>[]> {
+  const flows: Flow<AnyMessage>[] = []
   for (const file of files) {
-    const plan = planIn(file, await imported(file))
-    const twin = plans.find(({ name }) => name === plan.name)
-    if (twin !== undefined) throw new InvalidError(`${file}: flow ${plan.name} is in another file, too`)
-    plans.push(plan)
+    const flow = flowIn(file, await imported(file))
+    if (flows.some(({ name }) => name === flow.name))
+      throw new InvalidError(`${file}: flow ${flow.name} is in another file, too`)
+    flows.push(flow)
   }
-  return plans
+  return flows
 }
 
 async function imported(file: string): Promise<unknown> {
@@ -30,9 +31,9 @@ async function imported(file: string): Promise<unknown> {
   }
 }
 
-function planIn(file: string, exported: unknown): Plan {
-  const plan = isObject(exported) && 'plan' in exported ? exported.plan : exported
-  if (isObject(plan) && 'name' in plan && 'version' in plan) return plan as unknown as Plan
+function flowIn(file: string, exported: unknown): Flow<AnyMessage> {
+  // By shape: the file may have loaded a second copy of the library.
+  if (isObject(exported) && 'nodes' in exported && 'plan' in exported) return exported as Flow<AnyMessage>
   throw new InvalidError(`${file} must end in: export default flow('name').from(...)...`)
 }
 

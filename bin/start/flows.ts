@@ -1,28 +1,42 @@
-/** The flows of one peer. */
-import type { Plan } from '../../lib/flow/plan.ts'
+/** The flows of one peer: where their sources can be reached, and how they end. */
+import type { Flow } from '../../lib/flow/builder.ts'
+import type { AnyMessage } from '../../lib/flow/message.ts'
+import { runFlows } from '../../lib/flow/runner.ts'
 import type { Grid } from '../../lib/grid/handles.ts'
 
 export interface PeerFlows {
-  /** Of the listener that HTTP sources share; undefined where there is none. */
+  /** Of the listener that HTTP sources share, e.g. 'http://127.0.0.1:8080'; undefined where there is none. */
   readonly url: string | undefined
   /** e.g. ['POST /deliveries/:id/head'] */
   readonly routes: readonly string[]
+  /** Units of work at this peer that are not committed yet. */
+  readonly inHand: number
   closeSources(): Promise<void>
-  /** Messages that wait in the queues of these flows, over the whole cluster. */
-  queued(): Promise<number>
+  /** Works off what waits in the queues, over the whole cluster, within the time. False: something is left. */
+  workOff(deadlineMs: number, progress: (left: number) => void): Promise<boolean>
+  /** Finishes what is in hand, and takes no more. */
   close(): Promise<void>
 }
 
+/** `listen`: for HTTP sources; port 0 takes a free one. */
 export async function openFlows(
-  _grid: Grid,
-  _plans: readonly Plan[],
-  _flowHttp: string | undefined,
+  grid: Grid,
+  flows: readonly Flow<AnyMessage>[],
+  listen: string | undefined,
 ): Promise<PeerFlows> {
+  const runner = await runFlows(grid, flows, listen === undefined ? {} : { connectors: { http: { listen } } })
+  const listener = runner.connector('http-listener') as { readonly address?: string } | undefined
   return {
-    url: undefined,
-    routes: [],
-    closeSources: () => Promise.resolve(),
-    queued: () => Promise.resolve(0),
-    close: () => Promise.resolve(),
+    url: listener?.address === undefined ? undefined : `http://${listener.address}`,
+    routes: runner.addresses(),
+    get inHand() {
+      return runner.inHand
+    },
+    closeSources: () => runner.closeSources(),
+    workOff: (deadlineMs, progress) => runner.drain({ isEmptying: true, deadlineMs, progress }),
+    close: async () => {
+      await runner.drain()
+      await runner.stop()
+    },
   }
 }

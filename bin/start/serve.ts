@@ -1,7 +1,9 @@
 /** One peer of `skein start`, from its settings to its end. */
 import { readFileSync } from 'node:fs'
 import { InvalidError } from '../../lib/base/errors.ts'
-import type { Plan } from '../../lib/flow/plan.ts'
+import type { Flow } from '../../lib/flow/builder.ts'
+import type { AnyMessage } from '../../lib/flow/message.ts'
+import { onStopOrder } from './stop-order.ts'
 import type { Grid } from '../../lib/grid/handles.ts'
 import { startGrid } from '../../lib/grid/join.ts'
 import { banner, readyLine, type Opened } from './banner.ts'
@@ -15,7 +17,6 @@ import { orFree } from './free-port.ts'
 import { QuorumWatch } from './quorum-watch.ts'
 import { shutDown } from './shutdown.ts'
 import { loadSpools } from './spool-file.ts'
-import { watchStop } from './stop-order.ts'
 
 /** Resolves to the exit code when the peer has gone. Rejects with InvalidError for what a person can mend. */
 export async function serve(version: string, { settings: given, ...asked }: StartSettings): Promise<number> {
@@ -27,7 +28,8 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   }
   const log = createLog(settings.json, settings.name, logLevel(process.env['SKEIN_LOG']))
   const accessToken = settings.accessTokenFile === undefined ? undefined : tokenIn(settings.accessTokenFile)
-  const plans = await loadFlows(asked.flowFiles)
+  const loaded = await loadFlows(asked.flowFiles)
+  const plans = loaded.map(({ plan }) => plan)
   const watch = new QuorumWatch()
   const grid = await startGrid(settings, {
     onEvent: event => {
@@ -40,14 +42,14 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   try {
     const doors = await openDoors(grid, settings, accessToken, () => end.ask('asked to leave'))
     await untilReady(grid, end.signal)
-    const flows = end.signal.aborted ? undefined : await begin(grid, plans, settings.flowHttp, log)
+    const flows = end.signal.aborted ? undefined : await begin(grid, loaded, settings.flowHttp, log)
     if (flows !== undefined) {
       const seconds = (performance.now() - startedMs) / 1000
       const files = asked.flowFiles
       tellReady({ version, grid, settings, files, plans, doors, flows, seconds }, settings.json)
     }
-    watchStop(grid, () => end.ask('the whole cluster stops'))
-    answerParent(grid, flows)
+    onStopOrder(grid, by => end.ask(`the whole cluster stops, says ${by}`))
+    answerParent(grid, plans, flows)
     await end.asked
     return await goodbye(grid, log, doors, flows, () => watch.linkCount)
   } finally {
@@ -56,10 +58,15 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   }
 }
 
-async function begin(grid: Grid, plans: readonly Plan[], flowHttp: string | undefined, log: Log): Promise<PeerFlows> {
+async function begin(
+  grid: Grid,
+  loaded: readonly Flow<AnyMessage>[],
+  flowHttp: string | undefined,
+  log: Log,
+): Promise<PeerFlows> {
   const recordCount = await loadSpools(grid)
   if (recordCount > 0) log.say('info', `loaded ${recordCount} records that the last stop left`)
-  return await openFlows(grid, plans, flowHttp)
+  return await openFlows(grid, loaded, flowHttp)
 }
 
 /** For ever: peers may be started in any order, and long after one another. */
@@ -78,15 +85,7 @@ async function goodbye(
     await doors.close()
     return 0
   }
-  const told = await shutDown({
-    grid,
-    log,
-    closeSources: () => flows.closeSources(),
-    queued: () => flows.queued(),
-    closeFlows: () => flows.close(),
-    closeDoors: () => doors.close(),
-    linkCount,
-  })
+  const told = await shutDown({ grid, log, flows, linkCount, closeDoors: () => doors.close() })
   log.say('info', told)
   return 0
 }

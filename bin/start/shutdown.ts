@@ -3,18 +3,14 @@
  * nobody to hand over to: it works off its queues as long as that gets anywhere, and spools the rest.
  */
 import type { Grid } from '../../lib/grid/handles.ts'
+import type { PeerFlows } from './flows.ts'
 import type { Log } from './log.ts'
 import { writeSpool } from './spool-file.ts'
 
 export interface Stopping {
   readonly grid: Grid
   readonly log: Log
-  /** Closes the sources; resolves when what came in by them is answered. */
-  readonly closeSources: () => Promise<void>
-  /** Messages that wait in the queues of this peer's flows; 0 without flows. */
-  readonly queued: () => Promise<number>
-  /** Takes no more work; resolves when what is in hand is done. */
-  readonly closeFlows: () => Promise<void>
+  readonly flows: Pick<PeerFlows, 'closeSources' | 'workOff' | 'close'>
   readonly closeDoors: () => Promise<void>
   /** Other members linked to this one. */
   readonly linkCount: () => number
@@ -24,20 +20,22 @@ export interface Stopping {
 const turnLock = 'skein/leaving'
 const turnMsMax = 30_000
 const lookMs = 100
-/** The last peer gives its queues up once they have not shrunk for so long: what remains waits for something. */
-const stuckMsMax = 3_000
+/** The last peer works so long on its queues: what remains then waits for something. */
+const workOffMsMax = 20_000
+/** Between two lines that say how far it is. */
+const tellMs = 1_000
 /** Those who left hear from this one that they have: it stays until they hung up. */
 const lingerMsMax = 5_000
 
 /** Resolves with what to tell: one sentence. */
 export async function shutDown(stopping: Stopping): Promise<string> {
-  const { grid, closeSources, closeFlows, closeDoors } = stopping
+  const { grid, log, flows, closeDoors } = stopping
   const startedMs = performance.now()
   const took = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`
-  await closeSources()
+  await flows.closeSources()
   await turnToLeave(grid)
-  if (isLast(grid)) await workOff(stopping)
-  await closeFlows()
+  if (isLast(grid)) await workOff(flows, log)
+  await flows.close()
   const { isHandedOver, remaining } = await grid.leave()
   try {
     if (isHandedOver && !isAlone(grid)) return `handed over and left in ${took()}`
@@ -66,18 +64,15 @@ async function turnToLeave(grid: Grid): Promise<void> {
     .catch(() => undefined)
 }
 
-async function workOff({ log, queued }: Stopping): Promise<void> {
-  let count = await queued().catch(() => 0)
-  if (count === 0) return
-  log.say('info', `sources closed; ${count} queued messages, and this is the last peer: draining`)
-  let shrunkMs = performance.now()
-  while (count > 0 && performance.now() - shrunkMs < stuckMsMax) {
-    await pause(lookMs)
-    const left = await queued().catch(() => count)
-    if (left < count) shrunkMs = performance.now()
-    count = left
-  }
-  log.say('info', `draining: ${count} left`)
+async function workOff(flows: Stopping['flows'], log: Log): Promise<void> {
+  let toldMs = -Infinity
+  const isEmpty = await flows.workOff(workOffMsMax, left => {
+    const nowMs = performance.now()
+    if (left === 0 || nowMs - toldMs < tellMs) return
+    toldMs = nowMs
+    log.say('info', `sources closed; this is the last peer: draining ${left} queued messages`)
+  })
+  if (!isEmpty) log.say('warn', 'some messages could not be worked off in time')
 }
 
 function isLast(grid: Grid): boolean {

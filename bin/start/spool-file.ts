@@ -41,7 +41,7 @@ export async function writeSpool(grid: Grid, folder: string = spoolFolder): Prom
 /** Loads what earlier stops of this cluster left in the folder. Resolves with the number of records. */
 export async function loadSpools(grid: Grid, folder: string = spoolFolder): Promise<number> {
   let recordCount = 0
-  for (const name of (await readdir(folder).catch(() => [])).toSorted()) {
+  for (const name of (await readdir(folder).catch((): string[] => [])).toSorted()) {
     if (!name.startsWith(`${grid.clusterName}-`) || !name.endsWith('.spool')) continue
     const path = join(folder, name)
     try {

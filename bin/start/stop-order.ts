@@ -8,13 +8,17 @@ const stopName = 'skein/stop'
 
 /** Resolves once the order is agreed on. */
 export async function orderStop(grid: Grid): Promise<void> {
-  await grid.define(stopName, `${grid.member} ${grid.now().wallMs}`, { isReplacing: true })
+  const order = `${grid.name} ${grid.now().wallMs} ${grid.env.random.uint32()}`
+  await grid.define(stopName, order, { isReplacing: true })
 }
 
-export function watchStop(grid: Grid, stop: () => void): void {
+/** Calls back once, with who ordered it. */
+export function onStopOrder(grid: Grid, stop: (by: string) => void): void {
   const before = grid.definitions(stopName).get(stopName)
-  grid.on('state', () => {
+  const off = grid.on('state', () => {
     const order = grid.definitions(stopName).get(stopName)
-    if (order !== undefined && order !== before) stop()
+    if (order === undefined || order === before) return
+    off()
+    stop(String(order).split(' ')[0] as string)
   })
 }
