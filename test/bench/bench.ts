@@ -1,0 +1,136 @@
+/**
+ * How fast three peers are, each a process, side by side in one run with Redis and one replica where `redis-server` is
+ * on the PATH: rounds of both in turn, medians of each, and their ratio. Machines differ and are shared: read the
+ * ratios. The client is one of the peers, for that is how the grid is embedded.
+ *
+ *     npm run bench -- [--rounds 3] [--seconds 1] [--only set] [--in-flight 64] [--json] [--no-redis] [--profiles FOLDER]
+ */
+import { parseArgs } from 'node:util'
+import { startCluster, type PeerProcess } from './cluster.ts'
+import { median, medianOf, type Measured } from './load.ts'
+import { isRedisHere, RedisPair } from './redis.ts'
+import type { Load } from './workloads.ts'
+
+interface Row {
+  readonly name: string
+  readonly load: Load
+  readonly redis?: (redis: RedisPair, inFlight: number, forMs: number) => Promise<Measured>
+}
+
+interface Result {
+  readonly name: string
+  readonly inFlight: number
+  readonly skein: Measured
+  /** Of all three peers, the client's own work included. */
+  readonly cpuMicros: number
+  readonly redis: Measured | undefined
+  /** Skein / Redis, or Skein / the recorded figure for queues. */
+  readonly ratio: number | undefined
+}
+
+/** RabbitMQ 3.10, quorum queue over 3 nodes, 100 B, prefetch 100, on two cores: recorded, not measured here. */
+const quorumQueuePerSecond = 6_950
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '1' },
+    'in-flight': { type: 'string' },
+    only: { type: 'string', default: '' },
+    json: { type: 'boolean', default: false },
+    'no-redis': { type: 'boolean', default: false },
+    profiles: { type: 'string' },
+  },
+})
+const rounds = Number(values.rounds)
+const forMs = Number(values.seconds) * 1_000
+
+function rows(): readonly Row[] {
+  const maps = (['set', 'get'] as const).flatMap(kind =>
+    (['local', 'remote'] as const).flatMap(owner =>
+      [1, 64, 1024].map(inFlight => ({
+        name: `${kind}, owner ${owner}`,
+        load: { kind, owner, inFlight, forMs } as const,
+        redis: (redis: RedisPair) => redis[kind](inFlight, forMs),
+      })),
+    ),
+  )
+  const queues = [1, 16].flatMap(batch =>
+    [64, 1024].map(inFlight => ({
+      name: batch === 1 ? 'queue, single' : `queue, batched`,
+      load: { kind: 'queue', inFlight, batch: batch === 1 ? 1 : inFlight / 4, forMs } as const,
+    })),
+  )
+  return [...maps, ...queues].filter(
+    ({ name, load }) =>
+      name.includes(values.only) &&
+      (values['in-flight'] === undefined || load.inFlight === Number(values['in-flight'])),
+  )
+}
+
+async function cpuMicros(peers: readonly PeerProcess[]): Promise<number> {
+  const used = await Promise.all(peers.map(peer => peer.cpuMicros()))
+  return used.reduce((sum, each) => sum + each, 0)
+}
+
+async function measure(row: Row, peers: readonly PeerProcess[], redis: RedisPair | undefined): Promise<Result> {
+  const ours: Measured[] = []
+  const theirs: Measured[] = []
+  const cpu: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    const beforeMicros = await cpuMicros(peers)
+    const measured = await (peers[1] as PeerProcess).run(row.load)
+    ours.push(measured)
+    cpu.push(((await cpuMicros(peers)) - beforeMicros) / ((measured.perSecond * forMs) / 1_000))
+    if (redis !== undefined && row.redis !== undefined) theirs.push(await row.redis(redis, row.load.inFlight, forMs))
+  }
+  const skein = medianOf(ours)
+  const other = theirs.length > 0 ? medianOf(theirs) : undefined
+  const against = row.load.kind === 'queue' ? quorumQueuePerSecond : other?.perSecond
+  const ratio = against === undefined ? undefined : skein.perSecond / against
+  return { name: row.name, inFlight: row.load.inFlight, skein, cpuMicros: median(cpu), redis: other, ratio }
+}
+
+function line(cells: readonly (string | number)[]): string {
+  return cells.map((cell, at) => (at === 0 ? String(cell).padEnd(20) : String(cell).padStart(11))).join(' ')
+}
+
+function lineOf({ name, inFlight, skein, cpuMicros, redis, ratio }: Result): string {
+  const figures = (each: Measured | undefined): string[] =>
+    each === undefined ? ['-', '-', '-'] : [each.perSecond.toFixed(0), each.p50Ms.toFixed(2), each.p99Ms.toFixed(2)]
+  return line([
+    name,
+    inFlight,
+    ...figures(skein),
+    cpuMicros.toFixed(0),
+    ...figures(redis),
+    ratio === undefined ? '-' : `${ratio.toFixed(2)}x`,
+  ])
+}
+
+const say = (text: string): void => {
+  if (!values.json) console.log(text)
+}
+
+const redis = !values['no-redis'] && isRedisHere() ? new RedisPair() : undefined
+await redis?.start()
+const peers = await startCluster(3, values.profiles)
+say(`three peers, one backup, 100 B; ${rounds} rounds of ${values.seconds} s, medians`)
+say(
+  redis === undefined
+    ? 'Redis: not measured (no redis-server on the PATH, or not wanted); Skein alone'
+    : 'Redis: one replica, each set acknowledged by WAIT 1, ioredis; get from the primary',
+)
+say(
+  `queues: put -> receive -> ack; their ratio is to ${quorumQueuePerSecond} msg/s of a RabbitMQ quorum queue over 3 nodes, recorded elsewhere`,
+)
+say('')
+say(line(['', 'in flight', 'skein op/s', 'p50 ms', 'p99 ms', 'CPU us/op', 'redis op/s', 'p50 ms', 'p99 ms', 'ratio']))
+const results: Result[] = []
+for (const row of rows()) {
+  const result = await measure(row, peers, redis)
+  results.push(result)
+  say(lineOf(result))
+}
+if (values.json) console.log(JSON.stringify(results, undefined, 2))
+await Promise.all([...peers.map(peer => peer.close()), redis?.stop()])
