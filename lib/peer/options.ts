@@ -16,6 +16,7 @@ const nameRule = v.pipe(
 )
 const address = v.pipe(
   v.string('must be an address such as 10.0.0.7:7400'),
+  v.transform(onLoopback),
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return
     try {
@@ -25,6 +26,11 @@ const address = v.pipe(
     }
   }),
 )
+/** A bare port is one of this machine alone; 0 picks a free one. */
+function onLoopback(given: string): string {
+  return /^\d{1,5}$/.test(given) ? `127.0.0.1:${given}` : given
+}
+
 function isTexts(given: unknown): boolean {
   return Array.isArray(given) && given.every(each => typeof each === 'string')
 }

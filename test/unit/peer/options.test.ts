@@ -68,6 +68,14 @@ test('reads texts from flags and environment as it reads values from a program',
   expect(settingsOf(texts, draw)).toEqual(settingsOf(values, draw))
 })
 
+test('a bare port is one of this machine alone', () => {
+  expect(settingsOf({ listen: '0', http: '7480', resp: '0' }, draw)).toMatchObject({
+    listen: ['127.0.0.1:0'],
+    http: '127.0.0.1:7480',
+    resp: '127.0.0.1:0',
+  })
+})
+
 test('reads sizes in the usual spellings', () => {
   const sizes = ['16MB', '1.5g', '2GiB', '64 m', 2 ** 30].map(memory => settingsOf({ memory }, draw).memoryBytes)
   expect(sizes).toEqual([2 ** 24, 1.5 * 2 ** 30, 2 ** 31, 2 ** 26, 2 ** 30])
