@@ -1,7 +1,21 @@
-/** What must hold at every step of every run (Raft, figure 3), plus the two promises that leases rest on. */
+/**
+ * What must hold at every step of every run: election safety, log matching, leader completeness and state machine safety
+ * (Raft, figure 3); that nothing is said before it is durable, nor in a term that is left; that a majority holds what is
+ * committed; and the two promises that leases rest on: a confirmed leader is no older than any other elected before the
+ * question, and no later leader counts old leases from before it.
+ */
 import type { Applied, ConsensusEffect } from '../../../lib/consensus/interface.ts'
-import type { ConsensusMessage } from '../../../lib/consensus/messages.ts'
-import type { Node, RaftWorld } from './world.ts'
+import { RaftLog } from '../../../lib/consensus/log.ts'
+import type { ConsensusMessage, ConsensusRecord } from '../../../lib/consensus/messages.ts'
+import { isMajority } from '../../../lib/consensus/raft-config.ts'
+import { clockDrift, type Node, type RaftWorld } from './world.ts'
+
+/** What a member would start with again. */
+interface Durable {
+  term: number
+  votedFor: string | undefined
+  readonly log: RaftLog
+}
 
 export class RaftChecker {
   readonly #world: RaftWorld
@@ -15,7 +29,12 @@ export class RaftChecker {
   /** Confirmed questions: when they were asked and in which term they were answered. */
   readonly #proofs: { readonly askedAtMs: number; readonly term: number }[] = []
   readonly #dropped = new Set<number>()
+  readonly #durable = new Map<string, Durable>()
   newestTerm = 0
+  /** How often a question of an older leader was held against a newer leader's count. */
+  leaseComparisonCount = 0
+  /** The least time from such a question to where the newer leader counts from; at least 0. */
+  leaseMarginMs: number = Infinity
   leaderCount = 0
   confirmedCount = 0
 
@@ -62,6 +81,10 @@ export class RaftChecker {
       this.fail(`election safety: ${known} and ${node.member} lead term ${effect.term}`)
     if (known === undefined) this.leaderCount++
     this.#leaders.set(effect.term, node.member)
+    const { term, votedFor } = this.#durableOf(node.member)
+    const isFounder = node.machine.config.voters.length === 1 && effect.term === 1
+    if (!isFounder && (term !== effect.term || votedFor !== node.member))
+      this.fail(`${node.member} leads ${effect.term} before its own vote is durable`)
     this.newestTerm = Math.max(this.newestTerm, effect.term)
     this.#leaseFloor(effect.term, effect.oldLeaseAgeMs)
   }
@@ -70,6 +93,7 @@ export class RaftChecker {
     const before = this.#appliedIndex.get(node.member) ?? 0
     if (index <= before) this.fail(`${node.member} applied ${index} after ${before}`)
     this.#appliedIndex.set(node.member, index)
+    if (node.machine.role === 'leader') this.#heldByMajority(node, index)
     for (let at = before + 1; at <= index; at++) {
       const entry = node.machine.entryAt(at)
       if (entry === undefined) continue
@@ -90,7 +114,59 @@ export class RaftChecker {
     if (result === 'dropped') this.#dropped.add(id)
   }
 
+  /** `record` outlives a crash of the member from now on. */
+  durable(member: string, record: ConsensusRecord): void {
+    const durable = this.#durableOf(member)
+    if (record.kind === 'vote') Object.assign(durable, { term: record.term, votedFor: record.votedFor })
+    else if (record.kind === 'entries') durable.log.merge(record.entries)
+    else {
+      const { index, term, config } = record.snapshot
+      if (durable.log.termAt(index) === term) durable.log.compactTo(index)
+      else durable.log.reset(index, term, config)
+    }
+  }
+
+  #durableOf(member: string): Durable {
+    let durable = this.#durable.get(member)
+    if (durable === undefined) {
+      durable = { term: 0, votedFor: undefined, log: new RaftLog() }
+      this.#durable.set(member, durable)
+    }
+    return durable
+  }
+
+  /** The leader has committed up to `index`: a crash of all members would not undo it. */
+  #heldByMajority({ machine, member }: Node, index: number): void {
+    const term = machine.entryAt(index)?.term
+    const holds = (voter: string): boolean => {
+      const { log } = this.#durableOf(voter)
+      return index <= log.baseIndex || (term !== undefined && log.termAt(index) === term)
+    }
+    if (!isMajority(machine.config, holds)) this.fail(`${member} committed ${index}, which no majority made durable`)
+  }
+
+  /** What is promised is durable, and no term is promised anything once a newer one is entered. */
+  #promised(from: string, to: string, message: ConsensusMessage): void {
+    const { machine } = this.#world.node(from)
+    const { term, votedFor, log } = this.#durableOf(from)
+    const isVote = message.kind === 'voted' && message.isGranted && !message.isPre
+    if (isVote && (term !== message.term || votedFor !== to))
+      this.fail(`${from} granted ${to} its vote in ${message.term} before that was durable`)
+    if (message.kind === 'requestVote' && !message.isPre && (term !== message.term || votedFor !== from))
+      this.fail(`${from} stood in ${message.term} before its vote was durable`)
+    if (message.kind === 'appended' && message.isAccepted) {
+      const { index } = message
+      const held = machine.entryAt(index)
+      if (index > log.baseIndex && held !== undefined && log.termAt(index) !== held.term)
+        this.fail(`${from} acknowledged ${index} before it was durable`)
+    }
+    const isPromise = isVote || message.kind === 'appended' || message.kind === 'snapshotHeld'
+    if (isPromise && message.term < machine.term)
+      this.fail(`${from} promised something in term ${message.term} after entering ${machine.term}`)
+  }
+
   sent(from: string, to: string, message: ConsensusMessage): void {
+    this.#promised(from, to, message)
     if (message.kind === 'voted' && message.isGranted && !message.isPre) this.#votedFor(from, message.term, to)
     if (message.kind === 'requestVote' && !message.isPre) this.#votedFor(from, message.term, from)
     if (message.kind === 'appended' || message.kind === 'snapshotHeld') this.#acknowledged(from, message.term)
@@ -111,22 +187,27 @@ export class RaftChecker {
     this.#leaseProof(asked.atMs, node.machine.term)
   }
 
+  /** In true time and at the worst rates: a fast clock counts more than has passed. */
   readonly #floors: { readonly term: number; readonly floorMs: number }[] = []
 
   /** Each later leader counts the wait from a moment not before the question. */
   #leaseProof(askedAtMs: number, term: number): void {
-    for (const floor of this.#floors)
-      if (floor.term > term && floor.floorMs < askedAtMs - 1e-6)
-        this.fail(`term ${floor.term} counts leases from ${floor.floorMs}, term ${term} confirmed ${askedAtMs}`)
+    for (const floor of this.#floors) if (floor.term > term) this.#compareLease(askedAtMs, term, floor)
   }
 
   #leaseFloor(term: number, ageMs: number | undefined): void {
-    const floorMs = ageMs === undefined ? -Infinity : this.#world.nowMs - ageMs
-    this.#floors.push({ term, floorMs })
-    for (const proof of this.#proofs) {
-      if (proof.term < term && floorMs < proof.askedAtMs - 1e-6)
-        this.fail(`term ${term} counts leases from ${floorMs}, term ${proof.term} had confirmed ${proof.askedAtMs}`)
-    }
+    const floor = { term, floorMs: ageMs === undefined ? -Infinity : this.#world.nowMs - ageMs / (1 + clockDrift) }
+    this.#floors.push(floor)
+    for (const proof of this.#proofs) if (proof.term < term) this.#compareLease(proof.askedAtMs, proof.term, floor)
+  }
+
+  #compareLease(askedAtMs: number, term: number, floor: { readonly term: number; readonly floorMs: number }): void {
+    this.leaseComparisonCount++
+    this.leaseMarginMs = Math.min(this.leaseMarginMs, floor.floorMs - askedAtMs)
+    if (floor.floorMs < askedAtMs - 1e-6)
+      this.fail(
+        `term ${floor.term} counts leases from ${floor.floorMs}, term ${term} confirmed what came at ${askedAtMs}`,
+      )
   }
 
   /** A voter that voted in a term acknowledges none older. */

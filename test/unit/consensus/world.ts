@@ -1,8 +1,7 @@
 /**
- * N consensus machines on a seeded virtual network and virtual time, with a checker after each step: election safety,
- * log matching, leader completeness, state machine safety (Raft, figure 3), and that a confirmed leader is no older than
- * any other elected before the question. Faults: delay, loss, duplication, reordering, cut pairs, pauses, slow storage,
- * crashes that keep what was durable.
+ * N consensus machines on a seeded virtual network and virtual time, with a checker after each step (checker.ts). Faults:
+ * delay, loss, duplication, reordering, cut pairs, pauses, slow storage, crashes that keep what was durable; each clock
+ * has an origin and a rate of its own.
  */
 import { Consensus } from '../../../lib/consensus/consensus.ts'
 import type { ConsensusEffect, ConsensusInput } from '../../../lib/consensus/interface.ts'
@@ -34,11 +33,16 @@ export interface Node {
   readonly pending: Map<number, ConsensusRecord>
   life: number
   isPaused: boolean
-  /** Its clock minus the world's. */
+  /** Its clock shows `clockMs + clockRate * nowMs`. */
   readonly clockMs: number
+  /** 1 - clockDrift .. 1 + clockDrift. */
+  readonly clockRate: number
   readonly held: (() => void)[]
   tickAtMs: number | undefined
 }
+
+/** Two clocks differ in rate by at most twice this, 1 %. */
+export const clockDrift = 0.005
 
 export const quietFaults: Faults = { lossRatio: 0, duplicateRatio: 0, delayMinMs: 0.2, delayMaxMs: 1, persistMaxMs: 0 }
 
@@ -67,19 +71,23 @@ export class RaftWorld {
     this.checker = new RaftChecker(this)
   }
 
-  add(member: string): Node {
+  /** A member that starts with what it made durable before, by default nothing. */
+  add(member: string, records: readonly ConsensusRecord[] = []): Node {
     const node: Node = {
       member,
-      machine: new Consensus({ member, seed: this.random.uint32(), options: this.#options }),
-      records: [],
+      machine: new Consensus({ member, seed: this.random.uint32(), options: this.#options, records }),
+      records: [...records],
       pending: new Map(),
       life: 0,
       isPaused: false,
       clockMs: this.random.int(0, 100_000),
+      clockRate: this.random.between(1 - clockDrift, 1 + clockDrift),
       held: [],
       tickAtMs: undefined,
     }
     this.nodes.set(member, node)
+    for (const record of records) this.checker.durable(member, record)
+    this.#arm(node)
     return node
   }
 
@@ -124,7 +132,6 @@ export class RaftWorld {
 
   confirm(member: string): number {
     const id = this.#nextId++
-    this.checker.asked(id, member)
     this.input(member, { kind: 'confirm', id })
     return id
   }
@@ -231,11 +238,16 @@ export class RaftWorld {
   }
 
   #step(node: Node, input: ConsensusInput): void {
-    const monotonicMs = this.nowMs + node.clockMs
+    const monotonicMs = this.#clockOf(node)
+    if (input.kind === 'confirm') this.checker.asked(input.id, node.member)
     const effects = node.machine.step({ monotonicMs, wallMs: monotonicMs }, input)
     for (const effect of effects) this.#perform(node, effect)
     this.checker.stepped(node)
     this.#arm(node)
+  }
+
+  #clockOf(node: Node): number {
+    return node.clockMs + node.clockRate * this.nowMs
   }
 
   #perform(node: Node, effect: ConsensusEffect): void {
@@ -270,6 +282,7 @@ export class RaftWorld {
         if (before > token) break
         node.pending.delete(before)
         node.records.push(earlier)
+        this.checker.durable(node.member, earlier)
         this.input(node.member, { kind: 'persisted', token: before })
       }
     }
@@ -303,7 +316,8 @@ export class RaftWorld {
     if (node.isPaused) return
     const deadlineMs = node.machine.deadline()
     if (deadlineMs === undefined) return
-    const atMs = Math.max(this.nowMs, deadlineMs - node.clockMs)
+    // A little later than it computes, or rounding would bring the tick before its time.
+    const atMs = Math.max(this.nowMs, (deadlineMs - node.clockMs) / node.clockRate + 1e-7)
     if (node.tickAtMs !== undefined && node.tickAtMs <= atMs && node.tickAtMs >= this.nowMs) return
     node.tickAtMs = atMs
     const { life } = node
@@ -316,7 +330,7 @@ export class RaftWorld {
 
   #tick(node: Node): void {
     const deadlineMs = node.machine.deadline()
-    if (deadlineMs !== undefined && deadlineMs <= this.nowMs + node.clockMs + 1e-6) this.#step(node, { kind: 'tick' })
+    if (deadlineMs !== undefined && deadlineMs <= this.#clockOf(node)) this.#step(node, { kind: 'tick' })
     else this.#arm(node)
   }
 }
