@@ -7,14 +7,15 @@
  * taken out again at each disconnect, failover and move, and an element given to a dead one would be lost.
  */
 import type { Grid } from '../../grid/handles.ts'
-import { FullError } from '../../base/errors.ts'
-import { WrongTypeError } from '../../base/errors.ts'
+import { FullError, WrongTypeError } from '../../base/errors.ts'
 import { ask, run } from './keyspace.ts'
 
 /** More are refused. */
 export const waitersMax = 10_000
 /** Pause between two looks: at first, doubling up to. */
 const pauseMs = { min: 4, max: 128 }
+
+const wrongType = 'WRONGTYPE Operation against a key holding the wrong kind of value'
 
 export type Side = 'left' | 'right'
 
@@ -24,6 +25,14 @@ interface Waiter {
   /** What came of it: an element and its key, or undefined at the end of its time. */
   readonly settle: (popped: Popped | undefined) => void
   isOver: boolean
+}
+
+/** For whom. */
+export interface Popper {
+  /** Nothing reaches it any more. */
+  readonly isGone: boolean
+  /** Aborted when it will not wait any longer. */
+  readonly signal: AbortSignal
 }
 
 export interface Popped {
@@ -51,25 +60,25 @@ export class BlockedPops {
   }
 
   /**
-   * The first element of the first list that has one; undefined after `timeoutMs` (0: never) or when `signal` aborts.
+   * The first element of the first list that has one; undefined after `timeoutMs` (0: never) or when the client goes.
    * Throws WrongTypeError if a key holds something else now.
    */
-  async pop(keys: readonly string[], side: Side, timeoutMs: number, signal: AbortSignal): Promise<Popped | undefined> {
+  async pop(keys: readonly string[], side: Side, timeoutMs: number, client: Popper): Promise<Popped | undefined> {
     for (const key of new Set(keys)) {
       // Others came first: behind them.
       if (this.#keys.has(key)) {
         const type = await ask(this.#grid, { kind: 'keyspace.type', key })
-        if (type === 'string')
-          throw new WrongTypeError('WRONGTYPE Operation against a key holding the wrong kind of value')
+        if (type === 'string') throw new WrongTypeError(wrongType)
         continue
       }
       const popped = await run(this.#grid, { kind: 'keyspace.pop', key, side })
       const [value] = (popped ?? []) as readonly Uint8Array[]
-      if (value !== undefined && signal.aborted) await this.#giveBack(key, side, value)
-      if (value !== undefined) return { key, value }
+      if (value === undefined) continue
+      if (!client.isGone) return { key, value }
+      await this.#giveBack(key, side, value)
+      return undefined
     }
-    if (signal.aborted) return undefined
-    return await this.#wait(keys, side, timeoutMs, signal)
+    return client.signal.aborted ? undefined : await this.#wait(keys, side, timeoutMs, client.signal)
   }
 
   /** Something may have come to the list. */

@@ -12,7 +12,9 @@ export interface Client {
   readonly address: string
   readonly localAddress: string
   readonly connectedMs: number
-  /** Aborted when it is gone. */
+  /** Nothing reaches it any more. */
+  readonly isGone: boolean
+  /** Aborted when it is gone, or has said that it will say no more. */
   readonly signal: AbortSignal
   name: string
   libraryName: string

@@ -48,7 +48,7 @@ export class Connection implements Client {
   readonly #port: ConnectionPort
   readonly #parser: RequestParser
   readonly #order = new KeyOrder()
-  readonly #gone = new AbortController()
+  readonly #ended = new AbortController()
   readonly #bornMs: number
   #lastMs: number
   #isAuthenticated: boolean
@@ -75,13 +75,17 @@ export class Connection implements Client {
     socket.setNoDelay(true)
     socket.on('data', chunk => this.#received(chunk))
     socket.on('drain', () => this.#flush())
-    socket.on('end', () => this.#ended())
+    socket.on('end', () => this.#end())
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => this.#gone.abort())
+    socket.on('close', () => this.#ended.abort())
   }
 
   get signal(): AbortSignal {
-    return this.#gone.signal
+    return this.#ended.signal
+  }
+
+  get isGone(): boolean {
+    return this.#socket.destroyed
   }
 
   get connectedMs(): number {
@@ -130,9 +134,9 @@ export class Connection implements Client {
     this.#advance()
   }
 
-  /** The client will say no more; what it asked is still answered. */
-  #ended(): void {
-    if (this.#isAlone) this.#gone.abort()
+  /** The client will say no more; what it asked is still answered, but not waited for. */
+  #end(): void {
+    this.#ended.abort()
     this.quit()
   }
 

@@ -108,7 +108,7 @@ function blocking(name: string, summary: string, side: Side): Command {
     run: async ({ realm, client, args }) => {
       const timeoutMs = timeoutMsOf(args.at(-1) as Buffer)
       const waited = args.slice(1, -1).map(keyOf)
-      const popped = await realm.blockedPops.pop(waited, side, timeoutMs, client.signal)
+      const popped = await realm.blockedPops.pop(waited, side, timeoutMs, client)
       return popped === undefined ? nullArray : [keyBytes(popped.key), popped.value]
     },
   }
