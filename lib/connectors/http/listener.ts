@@ -1,0 +1,113 @@
+/**
+ * The one HTTP listener that the flows of a peer share: apart from the doors, because these are for people and tools that run
+ * the cluster, and this is for the flows' callers. Loopback unless told otherwise.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import Router from 'find-my-way'
+import { InvalidError } from '../../base/errors.ts'
+
+export interface HttpListenerOptions {
+  /** 'host:port'; port 0 picks a free one. Default '127.0.0.1:8080'. */
+  readonly listen?: string | undefined
+}
+
+export type Handler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  params: Readonly<Record<string, string>>,
+) => void
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+const listenDefault = '127.0.0.1:8080'
+/** Slow senders are cut off: head, then all of a request. */
+const headMsMax = 10_000
+const requestMsMax = 30_000
+const connectionsMax = 10_000
+
+export class HttpListener {
+  readonly #router = Router({ ignoreTrailingSlash: true })
+  readonly #server: Server
+  readonly #options: HttpListenerOptions
+  readonly #connections = new Set<Socket>()
+  #ready: Promise<string> | undefined
+  #address: string | undefined
+
+  constructor(options: HttpListenerOptions = {}) {
+    this.#options = options
+    const settings = { headersTimeout: headMsMax, requestTimeout: requestMsMax, keepAliveTimeout: 30_000 }
+    this.#server = createServer(settings, (request, response) => this.#handle(request, response))
+    this.#server.maxConnections = connectionsMax
+    this.#server.on('connection', socket => {
+      socket.setNoDelay(true)
+      this.#connections.add(socket)
+      socket.on('close', () => this.#connections.delete(socket))
+    })
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    })
+  }
+
+  /** 'host:port' as it is; undefined until it listens. */
+  get address(): string | undefined {
+    return this.#address
+  }
+
+  /** Listens at the first call. Resolves with the address, e.g. '127.0.0.1:8080'. */
+  async listening(): Promise<string> {
+    this.#ready ??= this.#listen()
+    return await this.#ready
+  }
+
+  /** Throws InvalidError if the route is taken. Returns how to give it up. */
+  route(method: Method, path: string, handler: Handler): () => void {
+    try {
+      this.#router.on(method, path, (request, response, params) =>
+        handler(request as IncomingMessage, response as ServerResponse, params as Readonly<Record<string, string>>),
+      )
+    } catch (error) {
+      throw new InvalidError(`${method} ${path}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+    return () => this.#router.off(method, path)
+  }
+
+  /** Answers what is being asked, then closes. */
+  async close(): Promise<void> {
+    if (this.#ready === undefined) return
+    await this.#ready.catch(() => undefined)
+    await new Promise<void>(resolve => {
+      this.#server.close(() => resolve())
+      this.#server.closeIdleConnections()
+    })
+    for (const socket of this.#connections) socket.destroy()
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    const found = this.#router.find(request.method as Method, (request.url ?? '/').split('?', 1)[0] as string)
+    if (found !== null) {
+      void found.handler(request, response, found.params, found.store, found.searchParams)
+      return
+    }
+    const text = JSON.stringify({ code: 'NOT_FOUND', message: `no flow takes ${request.method} ${request.url}` })
+    response.writeHead(404, { 'content-type': 'application/json' }).end(text)
+    request.resume()
+  }
+
+  async #listen(): Promise<string> {
+    const listen = this.#options.listen ?? listenDefault
+    const match = /^(?:(.*):)?(\d{1,5})$/.exec(listen)
+    if (match === null) throw new InvalidError(`flows cannot listen at '${listen}': write host:port`)
+    const host = (match[1] ?? '127.0.0.1').replace(/^\[|\]$/g, '')
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(Number(match[2]), host, () => {
+        this.#server.off('error', reject)
+        resolve()
+      })
+    })
+    const { address, port, family } = this.#server.address() as AddressInfo
+    this.#address = `${family === 'IPv6' ? `[${address}]` : address}:${port}`
+    return this.#address
+  }
+}
