@@ -4,7 +4,20 @@
  * User code never runs here; what it computed travels as a value with the version it was computed from.
  */
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
-import { boolean, list, number, oneOf, optional, plain, record, string, uint, variants, type Plain, type Shape } from '../base/shape.ts'
+import {
+  boolean,
+  list,
+  number,
+  oneOf,
+  optional,
+  plain,
+  record,
+  string,
+  uint,
+  variants,
+  type Plain,
+  type Shape,
+} from '../base/shape.ts'
 
 /** One operation of a structure, e.g. `{ kind: 'map.put', map: 'carts', key: 'c42', value: bytes }`. Opaque to replication. */
 export interface Operation {
@@ -39,9 +52,19 @@ export type Command =
   /** One operation, or several as one atomic step. */
   | { readonly kind: 'execute'; readonly call: CallId; readonly operations: readonly Operation[] }
   /** Phase one at a participant: check, lock the keys, keep the operations. */
-  | { readonly kind: 'prepare'; readonly call: CallId; readonly transaction: TransactionId; readonly operations: readonly Operation[] }
+  | {
+      readonly kind: 'prepare'
+      readonly call: CallId
+      readonly transaction: TransactionId
+      readonly operations: readonly Operation[]
+    }
   /** The decision, at the record's partition, under the transaction's own session and sequence. */
-  | { readonly kind: 'decide'; readonly call: CallId; readonly participants: readonly PartitionId[]; readonly commit: boolean }
+  | {
+      readonly kind: 'decide'
+      readonly call: CallId
+      readonly participants: readonly PartitionId[]
+      readonly commit: boolean
+    }
   /** A participant waited too long: writes ABORT if there is no decision, else does nothing. */
   | { readonly kind: 'resolve'; readonly transaction: TransactionId }
   /** Phase two at a participant; idempotent. */
@@ -64,7 +87,17 @@ export interface LogEntry {
 }
 
 export const refusalCodes = [
-  'CONFLICT', 'STALE_TOKEN', 'FULL', 'WRONG_TYPE', 'INVALID', 'NOT_FOUND', 'GRID_FULL', 'NOT_ENOUGH_COPIES', 'TOO_MANY_OPEN', 'SESSION_ENDED', 'CLOSED',
+  'CONFLICT',
+  'STALE_TOKEN',
+  'FULL',
+  'WRONG_TYPE',
+  'INVALID',
+  'NOT_FOUND',
+  'GRID_FULL',
+  'NOT_ENOUGH_COPIES',
+  'TOO_MANY_OPEN',
+  'SESSION_ENDED',
+  'CLOSED',
 ] as const
 export type RefusalCode = (typeof refusalCodes)[number]
 
@@ -73,19 +106,41 @@ export type Outcome =
   /** It happened; one result per operation. */
   | { readonly kind: 'done'; readonly results: readonly Plain[] }
   /** It did not happen and the same call never will. `operation` is the position of the one that refused. */
-  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly message: string; readonly operation: number; readonly detail: Plain }
+  | {
+      readonly kind: 'refused'
+      readonly code: RefusalCode
+      readonly message: string
+      readonly operation: number
+      readonly detail: Plain
+    }
   /** It did not happen; the same call may. `owner` is a hint. */
-  | { readonly kind: 'retry'; readonly reason: 'not-owner' | 'not-open' | 'locked' | 'busy' | 'no-lease' | 'few-copies'; readonly owner: MemberId | undefined; readonly epoch: number }
+  | {
+      readonly kind: 'retry'
+      readonly reason: 'not-owner' | 'not-open' | 'locked' | 'busy' | 'no-lease' | 'few-copies'
+      readonly owner: MemberId | undefined
+      readonly epoch: number
+    }
   /** It may have happened, and nobody can tell any more: its record is below the mark, or its session ended. */
   | { readonly kind: 'indeterminate'; readonly message: string }
 
 const callIdShape: Shape<CallId> = record<CallId>({ session: string, sequence: uint, mark: uint })
-const transactionIdShape: Shape<TransactionId> = record<TransactionId>({ session: string, sequence: uint, partition: uint })
+const transactionIdShape: Shape<TransactionId> = record<TransactionId>({
+  session: string,
+  sequence: uint,
+  partition: uint,
+})
 
 export const outcomeShape: Shape<Outcome> = variants<Outcome>({
   done: [1, record({ results: list(plain) })],
   refused: [2, record({ code: oneOf(...refusalCodes), message: string, operation: uint, detail: plain })],
-  retry: [3, record({ reason: oneOf('not-owner', 'not-open', 'locked', 'busy', 'no-lease', 'few-copies'), owner: optional(string), epoch: uint })],
+  retry: [
+    3,
+    record({
+      reason: oneOf('not-owner', 'not-open', 'locked', 'busy', 'no-lease', 'few-copies'),
+      owner: optional(string),
+      epoch: uint,
+    }),
+  ],
   indeterminate: [4, record({ message: string })],
 })
 
