@@ -1,7 +1,9 @@
 /** A redis-server of this machine for tests, on a free port of loopback, without persistence. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
+
+const program = 'redis-server'
 
 export interface RedisServer extends AsyncDisposable {
   readonly port: number
@@ -11,7 +13,7 @@ export interface RedisServer extends AsyncDisposable {
 
 /** Undefined if there is none on the PATH. */
 export async function startRedis(): Promise<RedisServer | undefined> {
-  const version = await versionOf('redis-server')
+  const version = await versionOf()
   if (version === undefined) return undefined
   const port = await freePort()
   const child = spawn(
@@ -34,7 +36,7 @@ export async function startRedis(): Promise<RedisServer | undefined> {
   }
 }
 
-async function versionOf(program: string): Promise<string | undefined> {
+async function versionOf(): Promise<string | undefined> {
   const child = spawn(program, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] })
   try {
     const [[text]] = (await Promise.all([once(child.stdout, 'data'), once(child, 'spawn')])) as unknown as [
@@ -54,17 +56,4 @@ async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
-}
-
-/** Whether something listens there. */
-export async function isListening(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }
