@@ -1,7 +1,7 @@
 /**
  * `/v1/queues/{queue}`: put, receive, and settle by token. Leases taken here belong to no member and end by time alone.
  */
-import { StaleTokenError } from '../../base/errors.ts'
+import { ConflictError, StaleTokenError } from '../../base/errors.ts'
 import { Delivery, parseToken } from '../../grid/message.ts'
 import type { Message, Queue } from '../../grid/queue-handles.ts'
 import { contentCodec, type Content } from '../../grid/values.ts'
@@ -15,6 +15,9 @@ const receiveMax = 1_000
 const tokensMax = 1_000
 const peekMax = 1_000
 const groupLengthMax = 1_024
+/** Answers to receives with an Idempotency-Key. */
+const answersMap = 'skein.answers'
+const answersKept = '1h'
 const delayMsMax = 100 * 365 * 86_400_000
 
 export function queueRoutes(names: QueueNames): readonly Route[] {
@@ -86,8 +89,30 @@ async function put(exchange: Exchange, names: QueueNames): Promise<Answer> {
   return { status: 201, json: { id } }
 }
 
+/** With an Idempotency-Key messages are handed out once: a repeat gets the same ones, and their tokens. */
 async function receive(exchange: Exchange): Promise<Answer> {
+  const { grid, write } = exchange
   const queue = queueOf(exchange)
+  const answers = grid.map<object>(answersMap)
+  const name = `${queue.name}#${write.idempotencyKey}`
+  const isOnce = write.idempotencyKey !== undefined
+  const before = isOnce ? await answers.get(name) : undefined
+  if (before !== undefined) return { status: 200, json: before }
+  const messages = await taken(exchange, queue)
+  const json = { messages: messages.map(shown) }
+  if (!isOnce || messages.length === 0) return { status: 200, json }
+  try {
+    await answers.put(name, json, { ifAbsent: true, ttl: answersKept })
+    return { status: 200, json }
+  } catch (error) {
+    // The same request was faster elsewhere.
+    await giveBack(queue, messages)
+    if (!(error instanceof ConflictError)) throw error
+    return { status: 200, json: await answers.get(name) }
+  }
+}
+
+async function taken(exchange: Exchange, queue: Queue<Content>): Promise<readonly Message<Content>[]> {
   const messages = await queue.receive({
     max: exchange.uint('max', 1, receiveMax),
     lease: exchange.uint('leaseMs', 1, leaseMsMax),
@@ -96,14 +121,18 @@ async function receive(exchange: Exchange): Promise<Answer> {
     signal: exchange.waiting,
   })
   for (const message of messages) if (message instanceof Delivery) message.lease.end()
-  if (exchange.isGone && messages.length > 0) {
-    // Nobody reads it: back to whoever does.
-    await queue.nack(
-      messages.map(message => message.token),
-      { delay: 0, error: 'the receiver went away' },
-    )
-  }
-  return { status: 200, json: { messages: messages.map(shown) } }
+  if (!exchange.isGone) return messages
+  // Nobody reads it: back to whoever does.
+  await giveBack(queue, messages)
+  return []
+}
+
+async function giveBack(queue: Queue<Content>, messages: readonly Message<Content>[]): Promise<void> {
+  if (messages.length === 0) return
+  await queue.nack(
+    messages.map(({ token }) => token),
+    { delay: 0, error: 'the receiver went away' },
+  )
 }
 
 function shown(message: Message<Content>): object {

@@ -11,8 +11,14 @@ import { refusalReply, RespError, wrongArity } from './refusals.ts'
 import { encodeReply, ErrorReply, type Protocol, type Reply } from './reply.ts'
 import { ProtocolError, RequestParser, strangerLimits, type ParserLimits } from './request-parser.ts'
 
-/** Commands of one connection that are not answered yet. */
-const openMax = 512
+/**
+ * Commands of one connection that are not answered yet: at first, growing by one with each answer up to the most, halved by
+ * each large answer down to the least. So replies of megabytes do not pile up by the hundred, and small ones flow.
+ */
+const open = { min: 4, first: 64, max: 512 }
+/** Bytes, or elements of a list, from which an answer is large. */
+const largeReplyBytes = 64 * 1024
+const largeReplyLength = 1_000
 /** Replies that the client does not read, and requests behind a blocking one; then reading stops. */
 const unreadBytesMax = 1024 * 1024
 /** Longer replies are written as they are instead of being copied together. */
@@ -56,6 +62,8 @@ export class Connection implements Client {
   #slots: Slot[] = []
   // commands begun and not answered; 0 <= open <= slots
   #openCount = 0
+  // min <= openMax <= max of `open`
+  #openMax = open.first
   /** Waits until it can run alone. */
   #next: { readonly command: Command; readonly args: readonly Buffer[] } | undefined
   #isAlone = false
@@ -154,13 +162,13 @@ export class Connection implements Client {
       this.quit()
     }
     const isFull = !this.#isOpen() && this.#parser.bufferedBytes > unreadBytesMax
-    if (isFull || this.#slots.length >= openMax || this.#isClogged) this.#socket.pause()
+    if (isFull || this.#slots.length >= this.#openMax || this.#isClogged) this.#socket.pause()
     else if (this.#socket.isPaused()) this.#socket.resume()
   }
 
   /** Whether another command may begin. */
   #isOpen(): boolean {
-    return !this.#isAlone && this.#next === undefined && this.#slots.length < openMax && !this.#isClogged
+    return !this.#isAlone && this.#next === undefined && this.#slots.length < this.#openMax && !this.#isClogged
   }
 
   get #isClogged(): boolean {
@@ -226,6 +234,7 @@ export class Connection implements Client {
 
   #answered(slot: Slot, reply: Reply): void {
     slot.reply = reply
+    this.#openMax = isLarge(reply) ? Math.max(open.min, this.#openMax >> 1) : Math.min(open.max, this.#openMax + 1)
     this.#openCount--
     this.#isAlone = false
     this.#askFlush()
@@ -278,6 +287,11 @@ export class Connection implements Client {
     if (this.#isEnding && this.#slots.length === 0 && this.#next === undefined) socket.end()
     else this.#advance()
   }
+}
+
+function isLarge(reply: Reply): boolean {
+  if (reply instanceof Uint8Array) return reply.length >= largeReplyBytes
+  return Array.isArray(reply) && reply.length >= largeReplyLength
 }
 
 /** Small parts together, large ones as they are. */

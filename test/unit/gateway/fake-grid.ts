@@ -126,6 +126,8 @@ export class FakePeer implements GridPeer {
   bytes = 0
   /** Instead of what would happen, in order; then what happens. */
   readonly answers: Settled[] = []
+  /** Turns that a command takes; a query takes one, so it overtakes what was not waited for. */
+  callTurns = 1
   readonly #cluster: FakeCluster
   readonly #grid: MemberGrid
   readonly #open = new Map<number, (settled: Settled) => void>()
@@ -158,7 +160,7 @@ export class FakePeer implements GridPeer {
     operations: readonly Operation[],
     settle: (outcome: Settled) => void,
   ): number {
-    return this.#later(settle, () => this.#cluster.execute(partition, this.session ?? '', operations))
+    return this.#later(settle, () => this.#cluster.execute(partition, this.session ?? '', operations), this.callTurns)
   }
 
   ask({ partition }: { partition: number }, query: StructureQuery, settle: (outcome: Settled) => void): number {
@@ -204,10 +206,12 @@ export class FakePeer implements GridPeer {
     this.#grid.env.turn(() => this.#cluster.apply({ ...this.state, members }))
   }
 
-  #later(settle: (outcome: Settled) => void, act: () => Settled): number {
+  #later(settle: (outcome: Settled) => void, act: () => Settled, turns = 1): number {
     const id = this.#nextId++
     this.#open.set(id, settle)
-    this.#grid.env.turn(() => {
+    const after = (left: number, then: () => void): void =>
+      this.#grid.env.turn(() => (left > 1 ? after(left - 1, then) : then()))
+    after(turns, () => {
       if (!this.#open.delete(id)) return
       settle(this.answers.shift() ?? act())
       this.#cluster.turned()

@@ -97,6 +97,14 @@ describe('an Idempotency-Key', () => {
     })
   })
 
+  test('hands messages out once', async () => {
+    await ask('POST', '/v1/queues/q', { body: 'x' })
+    const first = await ask('POST', '/v1/queues/q/receive?waitMs=1000', { headers })
+    expect((first.body as { messages: unknown[] }).messages).toHaveLength(1)
+    expect((await ask('POST', '/v1/queues/q/receive', { at: 1, headers })).body).toEqual(first.body)
+    expect((await ask('POST', '/v1/queues/q/receive')).body).toEqual({ messages: [] })
+  })
+
   test('has a length', async () => {
     expect(
       (await ask('PUT', '/v1/maps/m/k', { headers: { 'idempotency-key': 'x'.repeat(256) }, body: 'x' })).status,

@@ -65,6 +65,7 @@ async function waiting(at: number, count: number): Promise<void> {
 
 describe('a pipeline', () => {
   test('is answered in order, and reads its own writes', async () => {
+    here.peer.callTurns = 3
     const redis = client()
     const pipeline = redis.pipeline()
     for (let n = 0; n < 100; n++) pipeline.incr('n').get('n').set(`k${n}`, n).get(`k${n}`)
@@ -74,6 +75,7 @@ describe('a pipeline', () => {
   })
 
   test('sees with DBSIZE all that it wrote before, and nothing that it writes after', async () => {
+    here.peer.callTurns = 3
     const redis = client()
     const pipeline = redis.pipeline()
     for (let n = 0; n < 50; n++) pipeline.set(`a${n}`, n)
