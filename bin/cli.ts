@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { InvalidError, SkeinError } from '../lib/base/errors.ts'
 import { VerbError } from './admin.ts'
 import { deadVerb } from './dead.ts'
+import { demoVerb } from './demo.ts'
 import { leaveVerb, stopVerb } from './leave.ts'
 import { queueVerb } from './queue.ts'
 import { simVerb } from './sim.ts'
@@ -15,7 +16,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('skein')
     .description('High availability for TypeScript integration services, with nothing else to run')
     .version(await version())
-  const verbs = [startVerb(), statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb(), simVerb()]
+  const verbs = [startVerb(), demoVerb(), statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb(), simVerb()]
   for (const verb of verbs) program.addCommand(verb)
   exitByThrowing(program)
   try {

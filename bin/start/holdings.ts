@@ -13,6 +13,9 @@ export interface Holdings {
   readonly inHand: number
   /** Of the cluster, as this peer knows it. */
   readonly safety: number
+  /** The fewest that any partition has, and members that count as live: both as this peer knows them. */
+  readonly copies: number
+  readonly live: number
 }
 
 export function answerParent(grid: Grid, plans: readonly Plan[], flows: PeerFlows | undefined): void {
@@ -21,7 +24,7 @@ export function answerParent(grid: Grid, plans: readonly Plan[], flows: PeerFlow
   process.on('message', () => {
     void holdings(grid, plans, flows).then(
       held => process.send?.(held),
-      () => process.send?.({ openGroups: 0, inHand: 0, safety: -1 } satisfies Holdings),
+      () => process.send?.({ openGroups: 0, inHand: 0, safety: -1, copies: 0, live: 0 } satisfies Holdings),
     )
   })
 }
@@ -37,5 +40,7 @@ async function holdings(grid: Grid, plans: readonly Plan[], flows: PeerFlows | u
     }),
   )
   const openGroups = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
-  return { openGroups, inHand: flows?.inHand ?? 0, safety: grid.safety.level }
+  const { safety, partitions, members } = grid.status()
+  const live = members.filter(({ state }) => state === 'live').length
+  return { openGroups, inHand: flows?.inHand ?? 0, safety: safety.level, copies: partitions.copies, live }
 }
