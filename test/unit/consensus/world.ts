@@ -15,7 +15,7 @@ import type { ConsensusOptions } from '../../../lib/consensus/options.ts'
 import type { ClusterCommand, MemberEntry } from '../../../lib/consensus/cluster-state.ts'
 import { Heap } from '../../../lib/base/heap.ts'
 import { Prng } from '../../../lib/base/prng.ts'
-import { RaftChecker } from './checker.ts'
+import { clockDrift, RaftChecker } from './checker.ts'
 
 export interface Faults {
   lossRatio: number
@@ -40,9 +40,6 @@ export interface Node {
   readonly held: (() => void)[]
   tickAtMs: number | undefined
 }
-
-/** Two clocks differ in rate by at most twice this, 1 %. */
-export const clockDrift = 0.005
 
 export const quietFaults: Faults = { lossRatio: 0, duplicateRatio: 0, delayMinMs: 0.2, delayMaxMs: 1, persistMaxMs: 0 }
 
@@ -190,7 +187,7 @@ export class RaftWorld {
     this.#arm(node)
   }
 
-  /** Dies, losing what was not durable; its links close. */
+  /** Dies, losing what was not durable; its links close once what was on the way has arrived. */
   crash(member: string): void {
     const node = this.node(member)
     node.life++
@@ -199,7 +196,7 @@ export class RaftWorld {
     node.pending.clear()
     for (const other of this.nodes.keys())
       if (other !== member && !this.#cut.has(`${other}/${member}`))
-        this.at(this.#delay(), () => this.input(other, { kind: 'linkDown', member }))
+        this.at(this.faults.delayMaxMs + this.#delay(), () => this.input(other, { kind: 'linkDown', member }))
   }
 
   restart(member: string): void {
