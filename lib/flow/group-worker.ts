@@ -7,6 +7,7 @@ import type { PartitionId } from '../base/ids.ts'
 import type { AddedPiece as Added, CollectedGroup, Group } from '../grid/group-handles.ts'
 import { givenUp, groupName, merged, mergedId, piecesOf } from './components/aggregator.ts'
 import type { AggregatorNode } from './components/aggregator.ts'
+import { isPassing } from './commit.ts'
 import { deadOperation } from './components/dead-letter.ts'
 import { pauseMs } from './components/retry.ts'
 import { decodeEnvelope, messageOf, type Envelope } from './envelope.ts'
@@ -23,9 +24,9 @@ const concurrency = 64
 /** Known to be closed and not yet merged, beyond those that are: what comes on top is found by looking. */
 const pendingMax = 4_096
 /** How often this peer looks through its partitions. */
-const sweepMs = 500
+const sweepMs = 1_000
 /** Left to who added the last piece, before others look. */
-const graceMs = 250
+const graceMs = 1_000
 const readyMax = 100
 
 type ClosedBy = Pick<Added, 'state' | 'generation'>
@@ -131,7 +132,10 @@ export class GroupWorker {
     this.#known.add(name)
     void this.#room
       .run(() => this.#work(partition, generation, name))
-      .catch((error: unknown) => this.#flow.warn('flow.group-failed', error, { step: this.node.name }))
+      .catch((error: unknown) => {
+        // What passes is found by the next look.
+        if (!isPassing(error)) this.#flow.warn('flow.group-failed', error, { step: this.node.name })
+      })
       .finally(() => {
         this.#known.delete(name)
         if (this.#known.size === 0) this.#emptied?.()

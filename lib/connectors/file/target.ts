@@ -22,7 +22,7 @@ export interface FileTargetOptions<Body> {
   readonly format?: ((message: { readonly body: Body } & AnyMessage) => string | Uint8Array) | undefined
   /** When bytes are forced to the disk: 'publish' before a part is let go of (default), 'commit' before each commit, 'never'. A killed process loses nothing in any case, a machine without power may. */
   readonly sync?: PageTerms['sync'] | undefined
-  /** How long committed lines may wait to be published. Default '200ms'. */
+  /** How long committed lines may wait to be published. Default '500ms'. */
   readonly publish?: Duration | undefined
   /** A longer file is finished and another begun. Default 64 MiB. */
   readonly bytesMax?: number | undefined
@@ -35,7 +35,7 @@ const recordsMax = 100
 const encoder = new TextEncoder()
 
 export function fileTarget<Body>(path: string, options: FileTargetOptions<Body> = {}): Target<Body> {
-  const { format, sync = 'publish', publish = '200ms', bytesMax = bytesMaxDefault, files = nodeFiles } = options
+  const { format, sync = 'publish', publish = '500ms', bytesMax = bytesMaxDefault, files = nodeFiles } = options
   const publishMs = durationMs(publish, 'publish')
   return {
     edge: 'target',
