@@ -9,14 +9,14 @@ const config: ViteUserConfig = {
         test: {
           name: 'process',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/{cluster,connectors,parity}/**'],
+          exclude: ['test/{cluster,connectors,parity,docs}/**'],
           sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           name: 'machine',
-          include: ['test/{cluster,connectors,parity}/**/*.test.ts'],
+          include: ['test/{cluster,connectors,parity,docs}/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
