@@ -61,6 +61,11 @@ export interface Command {
   readonly isAlone?: boolean
   /** Before AUTH. */
   readonly isOpen?: boolean
+  /** For commands on one key: several that follow each other as one operation, see batch.ts. One reply a call. */
+  readonly together?: {
+    readonly accepts: (args: readonly Buffer[]) => boolean
+    readonly run: (calls: readonly Call[]) => Promise<readonly Reply[]>
+  }
   /** May throw RespError or the grid's errors. */
   readonly run: (call: Call) => Reply | Promise<Reply>
 }

@@ -5,7 +5,8 @@
  */
 import type { Socket } from 'node:net'
 import { keyOf } from './arguments.ts'
-import { keysOf, type Client, type Command, type Realm } from './command.ts'
+import { Batches, runBatch } from './batch.ts'
+import { keysOf, type Call, type Client, type Command, type Realm } from './command.ts'
 import { KeyOrder } from './key-order.ts'
 import { refusalReply, RespError, wrongArity } from './refusals.ts'
 import { encodeReply, ErrorReply, type Protocol, type Reply } from './reply.ts'
@@ -54,6 +55,7 @@ export class Connection implements Client {
   readonly #port: ConnectionPort
   readonly #parser: RequestParser
   readonly #order = new KeyOrder()
+  readonly #batches = new Batches<Slot>()
   readonly #ended = new AbortController()
   readonly #bornMs: number
   #lastMs: number
@@ -209,14 +211,26 @@ export class Connection implements Client {
     this.#slots.push(slot)
     this.#openCount++
     this.#isAlone = command.isAlone === true
+    const keys = keysOf(command, args).map(keyOf)
+    if (command.together?.accepts(args) === true) return this.#beginTogether(command, call, keys[0] as string, slot)
+    this.#batches.close(keys)
     const run = async (): Promise<Reply> => await command.run(call)
-    const running = this.#isAlone
-      ? run()
-      : this.#order.run(keysOf(command, args).map(keyOf), command.isWrite === true, run)
+    const running = this.#isAlone ? run() : this.#order.run(keys, command.isWrite === true, run)
     running.then(
       reply => this.#answered(slot, reply),
       (error: unknown) => this.#answered(slot, this.#failure(error)),
     )
+  }
+
+  #beginTogether(command: Command, call: Call, key: string, slot: Slot): void {
+    const batch = this.#batches.add(key, command, call, slot)
+    if (batch === undefined) return
+    const run = async (): Promise<void> => {
+      this.#batches.close([key])
+      const replies = await runBatch(batch, error => this.#failure(error))
+      for (const [at, reply] of replies.entries()) this.#answered(batch.slots[at] as Slot, reply)
+    }
+    void this.#order.run([key], true, run)
   }
 
   #answerAtOnce(command: Command, call: Parameters<Command['run']>[0]): void {

@@ -13,12 +13,12 @@ const group = 'list'
 const countMax = 2 ** 31
 
 export const listCommands: readonly Command[] = [
-  write('lpush', -3, 'Prepend one or multiple elements to a list', call => push(call, 'left')),
-  write('rpush', -3, 'Append one or multiple elements to a list', call => push(call, 'right')),
+  pushing('lpush', 'Prepend one or multiple elements to a list', 'left'),
+  pushing('rpush', 'Append one or multiple elements to a list', 'right'),
   write('lpushx', -3, 'Prepend an element to a list, only if the list exists', call => push(call, 'left', true)),
   write('rpushx', -3, 'Append an element to a list, only if the list exists', call => push(call, 'right', true)),
-  write('lpop', -2, 'Remove and get the first elements in a list', call => pop(call, 'left', 'lpop')),
-  write('rpop', -2, 'Remove and get the last elements in a list', call => pop(call, 'right', 'rpop')),
+  popping('lpop', 'Remove and get the first elements in a list', 'left'),
+  popping('rpop', 'Remove and get the last elements in a list', 'right'),
   write('lrem', 4, 'Remove elements from a list', remove),
   {
     name: 'llen',
@@ -33,6 +33,29 @@ export const listCommands: readonly Command[] = [
   blocking('blpop', 'Remove and get the first element in a list, or block until one is available', 'left'),
   blocking('brpop', 'Remove and get the last element in a list, or block until one is available', 'right'),
 ]
+
+function pushing(name: string, summary: string, side: Side): Command {
+  const pushes = async (calls: readonly Call[]): Promise<readonly Reply[]> => {
+    const [{ realm, args }] = calls as readonly [Call]
+    const key = keyOf(args[1] as Buffer)
+    const values = calls.flatMap(call => call.args.slice(2).map(valueOf))
+    let length = ((await run(realm.grid, { kind: 'keyspace.push', key, side, values })) as number) - values.length
+    realm.blockedPops.pushed(key)
+    return calls.map(call => (length += call.args.length - 2))
+  }
+  return { ...write(name, -3, summary, call => push(call, side)), together: { accepts: () => true, run: pushes } }
+}
+
+function popping(name: string, summary: string, side: Side): Command {
+  const pops = async (calls: readonly Call[]): Promise<readonly Reply[]> => {
+    const [first] = calls as readonly [Call]
+    const operation = { kind: 'keyspace.pop', key: keyAt(first), side, count: calls.length } as const
+    const popped = ((await run(first.realm.grid, operation)) ?? []) as readonly Uint8Array[]
+    return calls.map((_, at) => popped[at] ?? null)
+  }
+  const body: Command['run'] = call => pop(call, side, name)
+  return { ...write(name, -2, summary, body), together: { accepts: args => args.length === 2, run: pops } }
+}
 
 async function push(call: Call, side: Side, ifPresent = false): Promise<Reply> {
   const { realm, args } = call

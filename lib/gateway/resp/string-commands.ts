@@ -23,7 +23,7 @@ export const stringCommands: readonly Command[] = [
     async call => (await ask(call.realm.grid, { kind: 'keyspace.length', key: keyAt(call, 1) })) as number,
   ),
   read('mget', -2, 'Get the values of all the given keys', mget, [1, -1, 1]),
-  write('set', -3, 'Set the string value of a key', set),
+  { ...write('set', -3, 'Set the string value of a key', set), together: { accepts: isPlainSet, run: setLast } },
   write('setnx', 3, 'Set the value of a key, only if the key does not exist', async call => {
     const [isSet] = await stored(call, 2, { condition: 'absent' })
     return isSet ? 1 : 0
@@ -38,8 +38,8 @@ export const stringCommands: readonly Command[] = [
   ),
   write('getex', -2, 'Get the value of a key and optionally set its expiration', getex),
   write('mset', -3, 'Set multiple keys to multiple values', mset, [1, -1, 2]),
-  write('incr', 2, 'Increment the integer value of a key by one', call => increment(call, 1n)),
-  write('decr', 2, 'Decrement the integer value of a key by one', call => increment(call, -1n)),
+  counting('incr', 'Increment the integer value of a key by one', 1n),
+  counting('decr', 'Decrement the integer value of a key by one', -1n),
   write('incrby', 3, 'Increment the integer value of a key by the given amount', call =>
     increment(call, integer(at(call, 2))),
   ),
@@ -74,6 +74,16 @@ async function set(call: Call): Promise<Reply> {
   })
   if (returnPrevious) return value(previous)
   return isSet ? ok : null
+}
+
+function isPlainSet(args: readonly Buffer[]): boolean {
+  return args.length === 3
+}
+
+/** Of values set one after the other the last stays. */
+async function setLast(calls: readonly Call[]): Promise<readonly Reply[]> {
+  await stored(calls.at(-1) as Call, 2, {})
+  return calls.map(() => ok)
 }
 
 async function setWithExpiry(call: Call, unit: 'EX' | 'PX'): Promise<Reply> {
@@ -140,6 +150,17 @@ async function mset({ realm, args }: Call): Promise<Reply> {
 async function increment(call: Call, by: bigint): Promise<Reply> {
   const operation = { kind: 'keyspace.increment', key: keyAt(call, 1), by: String(by) } as const
   return new Integer((await run(call.realm.grid, operation)) as string)
+}
+
+/** Each of several answers the value after itself. None of them overflows if the last does not. */
+function counting(name: string, summary: string, by: bigint): Command {
+  const run = async (calls: readonly Call[]): Promise<readonly Reply[]> => {
+    const last = (await increment(calls[0] as Call, by * BigInt(calls.length))) as Integer
+    const end = BigInt(last.text)
+    return calls.map((_, at) => new Integer(String(end - by * BigInt(calls.length - 1 - at))))
+  }
+  const body: Command['run'] = call => increment(call, by)
+  return { ...write(name, 2, summary, body), together: { accepts: () => true, run } }
 }
 
 function read(

@@ -74,6 +74,76 @@ describe('a pipeline', () => {
     expect(results.map(([, value]) => value)).toEqual(wanted)
   })
 
+  test('of equal commands on one key answers each as if it had run alone', async () => {
+    here.peer.callTurns = 3
+    const redis = client()
+    const pipeline = redis.pipeline()
+    for (let n = 0; n < 4; n++) pipeline.incr('n')
+    pipeline.get('n').decr('n').decr('n').get('n')
+    for (let n = 0; n < 4; n++) pipeline.rpush('l', `${n}a`, `${n}b`)
+    for (let n = 0; n < 3; n++) pipeline.lpush('l', `${n}c`)
+    pipeline.lrange('l', 0, -1)
+    for (let n = 0; n < 12; n++) pipeline.lpop('l')
+    for (let n = 0; n < 3; n++) pipeline.set('s', n)
+    pipeline.get('s').set('s', 7).set('s', 8, 'NX').set('s', 9).get('s')
+    const results = ((await pipeline.exec()) as [unknown, unknown][]).map(([, value]) => value)
+    const list = ['2c', '1c', '0c', '0a', '0b', '1a', '1b', '2a', '2b', '3a', '3b']
+    expect(results).toEqual([
+      1,
+      2,
+      3,
+      4,
+      '4',
+      3,
+      2,
+      '2',
+      2,
+      4,
+      6,
+      8,
+      9,
+      10,
+      11,
+      list,
+      ...list,
+      null,
+      ...Array(3).fill('OK'),
+      '2',
+      'OK',
+      null,
+      'OK',
+      '9',
+    ])
+  })
+
+  test('of equal commands tells each its own refusal', async () => {
+    here.peer.callTurns = 3
+    const redis = client()
+    await redis.set('n', '9223372036854775804')
+    await redis.set('s', 'text')
+    const pipeline = redis.pipeline()
+    for (let n = 0; n < 5; n++) pipeline.incr('n')
+    for (let n = 0; n < 3; n++) pipeline.rpush('s', 'x')
+    const results = ((await pipeline.exec()) as [Error | null, unknown][]).map(([error]) => error?.message ?? 'done')
+    const overflow = 'ERR increment or decrement would overflow'
+    const wrongType = 'WRONGTYPE Operation against a key holding the wrong kind of value'
+    expect(results).toEqual(['done', 'done', 'done', overflow, overflow, wrongType, wrongType, wrongType])
+    expect(await redis.get('n')).toBe('9223372036854775807')
+  })
+
+  test('of equal commands tells all of them what became of none', async () => {
+    here.peer.callTurns = 3
+    const redis = client()
+    await redis.ping()
+    here.peer.answers.push({ kind: 'done', results: ['1'] }, { kind: 'indeterminate', message: 'no answer' })
+    const results = (await redis.pipeline().incr('n').incr('n').incr('n').exec()) as [Error | null, unknown][]
+    expect(results.map(([error, value]) => error?.message ?? value)).toEqual([
+      1,
+      'INDETERMINATE no answer',
+      'INDETERMINATE no answer',
+    ])
+  })
+
   test('sees with DBSIZE all that it wrote before, and nothing that it writes after', async () => {
     here.peer.callTurns = 3
     const redis = client()
@@ -162,12 +232,14 @@ describe('blocking pops', () => {
     expect(await pusher.lrange('two', 0, -1)).toEqual(['x'])
   })
 
-  test('stand behind those who wait already', async () => {
+  test('stand behind those who wait already, also where something has come meanwhile', async () => {
+    const late = client()
+    await late.ping()
     const first = client().blpop('list', 0)
     await waiting(0, 1)
-    const second = client().blpop('list', 0)
-    await waiting(0, 2)
-    await client().lpush('list', 'x')
+    // Through the other member, so that this one has not noticed yet.
+    await client(1).lpush('list', 'x')
+    const second = late.blpop('list', 0)
     expect(await first).toEqual(['list', 'x'])
     await client().lpush('list', 'y')
     expect(await second).toEqual(['list', 'y'])
