@@ -42,7 +42,11 @@ export async function runBatch(options: BatchOptions, each: (result: RunResult) 
 
 function ask(worker: Worker, options: RunOptions): Promise<RunResult> {
   return new Promise((resolve, reject) => {
-    worker.once('message', resolve)
+    const settle = (result: RunResult): void => {
+      worker.off('error', reject)
+      resolve(result)
+    }
+    worker.once('message', settle)
     worker.once('error', reject)
     worker.postMessage(options)
   })

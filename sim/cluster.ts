@@ -76,6 +76,10 @@ export class Cluster implements Client {
     return this.#options.settings.partitionCount
   }
 
+  get settings(): Settings {
+    return this.#options.settings
+  }
+
   /** Starts all machines. */
   boot(): void {
     const addresses = this.machines.map(machine => machine.address)
@@ -97,9 +101,12 @@ export class Cluster implements Client {
 
   /** The peer that most of the awake members take for their leader, if it takes itself for one. */
   leader(): Machine | undefined {
-    const peers = this.machines.filter(machine => machine.isAwake)
-    const leaders = peers.filter(machine => machine.running?.peer.driver.consensus.role === 'leader')
-    return leaders.sort((a, b) => termOf(b) - termOf(a))[0]
+    return newestOf(this.machines.filter(machine => machine.isAwake))
+  }
+
+  /** The leader of the highest term, though it may sleep. */
+  newestLeader(): Machine | undefined {
+    return newestOf(this.machines)
   }
 
   /** All live members of the newest state are there, and each partition has all the copies it can have. */
@@ -189,6 +196,11 @@ export class Cluster implements Client {
       ask(peer, atMs, done)
     })
   }
+}
+
+function newestOf(machines: readonly Machine[]): Machine | undefined {
+  const leaders = machines.filter(machine => machine.running?.peer.driver.consensus.role === 'leader')
+  return leaders.sort((a, b) => termOf(b) - termOf(a))[0]
 }
 
 function termOf(machine: Machine): number {

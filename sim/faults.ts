@@ -9,8 +9,6 @@ export interface Fault {
   readonly about: string
   /** 0: over at once. */
   readonly lastsMs: number
-  /** Machines that may lose their lease by it: until it is over, no copy on them counts as healthy. */
-  readonly touches: readonly string[]
   /** It may stay for good and the rest of the cluster still has to answer. */
   readonly mayLast: boolean
   begin(): void
@@ -99,7 +97,6 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
     return {
       about: `${machine.name} by ${byMs} ms`,
       lastsMs: 0,
-      touches: [],
       mayLast: false,
       begin: () => machine.clock.jumpWall(byMs),
       end: () => {},
@@ -118,14 +115,14 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
     const names = arena.random.shuffle(namesOf(arena))
     const at = arena.random.int(1, names.length - 1)
     const sides = [names.slice(0, at), names.slice(at)].toSorted((a, b) => a.length - b.length)
-    return onWires(arena, cut(...sides), sides.map(side => side.join(' ')).join(' | '), sides[0] ?? [])
+    return onWires(arena, cut(...sides), sides.map(side => side.join(' ')).join(' | '))
   },
 
   isolate: arena => {
     const machine = arena.target()
     if (machine === undefined) return undefined
     const others = namesOf(arena).filter(name => name !== machine.name)
-    return onWires(arena, cut(others, [machine.name]), machine.name, [machine.name])
+    return onWires(arena, cut(others, [machine.name]), machine.name)
   },
 
   'one-way': arena => {
@@ -134,14 +131,14 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
     const others = namesOf(arena).filter(name => name !== machine.name)
     const some = arena.random.shuffle(others).slice(0, arena.random.int(1, others.length))
     const rule = arena.random.chance(0.5) ? cutOneWay([machine.name], some) : cutOneWay(some, [machine.name])
-    return onWires(arena, rule, `${machine.name} and ${some.join(' ')}`, [machine.name, ...some])
+    return onWires(arena, rule, `${machine.name} and ${some.join(' ')}`)
   },
 
   partial: arena => {
     const names = arena.random.shuffle(namesOf(arena))
     const pairs = names.slice(1).map((name, i) => [names[i] as string, name] as const)
     const some = pairs.slice(0, arena.random.int(1, Math.max(1, pairs.length - 1)))
-    return onWires(arena, cutPairs(some), some.map(pair => pair.join('-')).join(' '), some.flat())
+    return onWires(arena, cutPairs(some), some.map(pair => pair.join('-')).join(' '))
   },
 
   flapping: arena => {
@@ -149,9 +146,7 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
     if (machine === undefined) return undefined
     const others = namesOf(arena).filter(name => name !== machine.name)
     const intervalMs = arena.random.pick([30, 150, 500, 2_000]) as number
-    return onWires(arena, flapping(cut(others, [machine.name]), intervalMs), `${machine.name} every ${intervalMs} ms`, [
-      machine.name,
-    ])
+    return onWires(arena, flapping(cut(others, [machine.name]), intervalMs), `${machine.name} every ${intervalMs} ms`)
   },
 
   'slow-link': arena => {
@@ -162,7 +157,6 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
       arena,
       slowLink([machine.name], delayMaxMs, arena.random.fork('slow-link')),
       `${machine.name} ${delayMaxMs} ms`,
-      [machine.name],
     )
   },
 
@@ -178,7 +172,7 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
     const { random, cluster } = arena
     const ratio = random.pick([0.002, 0.01, 0.05]) as number
     const ratios = { lossRatio: ratio, doubleRatio: ratio, strayRatio: ratio, strayMaxMs: 300 }
-    const fault = onWires(arena, datagram(ratios, random.fork('datagrams')), `${ratio}`, [])
+    const fault = onWires(arena, datagram(ratios, random.fork('datagrams')), `${ratio}`)
     return {
       ...fault,
       begin: () => {
@@ -207,7 +201,6 @@ function struck(
   return {
     about: `${machine.name} for ${Math.round(lastsMs)} ms`,
     lastsMs,
-    touches: [machine.name],
     mayLast: fault.mayLast,
     begin: () => {
       arena.struck.add(machine)
@@ -233,13 +226,12 @@ function onProcess(
   return struck(arena, machine, lastsMs, { mayLast: false, ...of(machine.running) })
 }
 
-function onWires(arena: Arena, rule: Rule, about: string, touches: readonly string[]): Fault {
+function onWires(arena: Arena, rule: Rule, about: string): Fault {
   const lastsMs = lastingMs(arena, [100, 1_500], [1_500, 8_000])
   let lift = (): void => {}
   return {
     about: `${about} for ${Math.round(lastsMs)} ms`,
     lastsMs,
-    touches,
     mayLast: false,
     begin: () => {
       lift = arena.cluster.fabric.impose(rule)
@@ -254,7 +246,6 @@ function once(arena: Arena, act: (machine: Machine, other: Machine) => void): Fa
   return {
     about: `${machine.name}-${other.name}`,
     lastsMs: 0,
-    touches: [],
     mayLast: false,
     begin: () => act(machine, other),
     end: () => {},

@@ -2,14 +2,17 @@
  * Draws the faults of a run from its seed: which kinds at all (swarm testing, Groce et al. 2012: a run with few kinds
  * finds what a run with all of them hides), how often, on whom. Targets are the leader or an owner as often as chance.
  *
- * Inside the fault budget a process is killed only while every partition keeps a copy on a healthy machine and the
- * voters a majority, so P1 and P7 must hold. Beyond it anything goes, and only safety, P8 and P9 are demanded.
+ * Inside the fault budget a process is killed only while every partition keeps a copy that counts (its member is live in
+ * the agreed state, and it is not parting) in a process that lives, and the voters a majority of such, so P1 and P7 must
+ * hold. A process that sleeps, is slow or cut off lives. Beyond the budget anything goes, and only safety, P8 and P9 are
+ * demanded.
  */
 import type { Prng } from '../lib/base/prng.ts'
 import type { Cluster } from './cluster.ts'
 import { faults, type Fault, type FaultKind } from './faults.ts'
 import type { Machine } from './machine.ts'
 import type { World } from './world.ts'
+import { stayingOf } from '../lib/placement/plan.ts'
 
 export interface NemesisOptions {
   readonly isInBudget: boolean
@@ -38,7 +41,6 @@ export interface Arena {
 
 interface Active {
   readonly end: () => void
-  readonly touches: readonly string[]
   readonly isLasting: boolean
 }
 
@@ -81,19 +83,16 @@ export class Nemesis implements Arena {
 
   mayKill(victim: Machine): boolean {
     if (!this.#options.isInBudget) return true
-    const state = this.cluster.leader()?.running?.peer.state
-    if (state === undefined || state.cluster === '') return false
-    const touched = new Set([...this.#active].flatMap(active => active.touches))
-    const healthy = new Set(
-      this.cluster.machines
-        .filter(machine => machine !== victim && machine.isAwake && !touched.has(machine.name))
-        .map(machine => machine.running?.member ?? ''),
+    const leader = this.cluster.newestLeader()?.running
+    const state = leader?.peer.state
+    if (leader === undefined || state === undefined || state.cluster === '') return false
+    const alive = new Set(
+      this.cluster.machines.filter(machine => machine !== victim).map(machine => machine.running?.member ?? ''),
     )
-    const isKept = state.partitions.every(({ owner, backups }) =>
-      [...(owner === undefined ? [] : [owner]), ...backups].some(member => healthy.has(member)),
-    )
-    const voters = this.cluster.leader()?.running?.peer.driver.consensus.config.voters ?? []
-    return isKept && voters.filter(voter => healthy.has(voter)).length * 2 > voters.length
+    const isCopy = (member: string): boolean => alive.has(member) && state.members.get(member)?.state !== 'silent'
+    const isKept = state.partitions.every(entry => stayingOf(entry).some(isCopy))
+    const { voters } = leader.peer.driver.consensus.config
+    return isKept && voters.filter(voter => alive.has(voter)).length * 2 > voters.length
   }
 
   target(): Machine | undefined {
@@ -107,6 +106,12 @@ export class Nemesis implements Arena {
       if (owner !== undefined) return owner
     }
     return this.random.pick(free)
+  }
+
+  /** Whether one more machine may stay away for good: writes need `minCopies` members. */
+  #mayLose(): boolean {
+    const lostCount = [...this.#active].filter(active => active.isLasting).length
+    return !this.#options.isInBudget || this.cluster.nodeCount - lostCount > this.cluster.settings.minCopies
   }
 
   #wait(): void {
@@ -130,10 +135,9 @@ export class Nemesis implements Arena {
     fault.begin()
     if (fault.lastsMs === 0) return
     const isLate = this.world.nowMs - this.#startedMs > (this.#untilMs - this.#startedMs) / 2
-    const isLasting = fault.mayLast && isLate && this.random.chance(this.#options.lastingRatio)
+    const isLasting = fault.mayLast && isLate && this.random.chance(this.#options.lastingRatio) && this.#mayLose()
     let isEnded = false
     const active: Active = {
-      touches: fault.touches,
       isLasting,
       end: () => {
         if (isEnded) return

@@ -49,6 +49,11 @@ export interface PartitionEntry {
   readonly backups: readonly MemberId[]
   /** Catching up; never promoted to owner. */
   readonly learners: readonly MemberId[]
+  /**
+   * Backups that are to go: the owner still waits for them, and asks for their removal when it has applied this. None
+   * of them counts as a copy any more. Absent: none.
+   */
+  readonly parting?: readonly MemberId[]
 }
 
 export interface Settings {
@@ -83,6 +88,7 @@ export interface PartitionChange {
   readonly learners: readonly MemberId[]
   /** All copies are gone: begin empty (P8). */
   readonly lost: boolean
+  readonly parting?: readonly MemberId[]
 }
 
 export type ClusterCommand =
@@ -130,6 +136,7 @@ const partitionEntryShape: Shape<PartitionEntry> = record<PartitionEntry>({
   owner: optional(string),
   backups: list(string, 64),
   learners: list(string, 64),
+  parting: optional(list(string, 64)),
 })
 
 const partitionChangeShape: Shape<PartitionChange> = record<PartitionChange>({
@@ -139,6 +146,7 @@ const partitionChangeShape: Shape<PartitionChange> = record<PartitionChange>({
   backups: list(string, 64),
   learners: list(string, 64),
   lost: boolean,
+  parting: optional(list(string, 64)),
 })
 
 export const clusterCommandShape: Shape<ClusterCommand> = variants<ClusterCommand>({
@@ -270,6 +278,7 @@ function change(state: ClusterState, command: Extract<ClusterCommand, { kind: 'c
         owner: wanted.owner,
         backups: wanted.backups,
         learners: wanted.learners,
+        ...(wanted.parting !== undefined && { parting: wanted.parting }),
       }
     }
     partitions = changed

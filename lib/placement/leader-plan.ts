@@ -13,6 +13,7 @@ import {
   type ClusterState,
   type MemberEntry,
   type PartitionChange,
+  type PartitionEntry,
 } from '../consensus/cluster-state.ts'
 import type { LeaseOptions } from './lease.ts'
 import { MemberWatch } from './member-watch.ts'
@@ -59,8 +60,6 @@ export const replaceAfterMs = 5_000
 const gatherMs = 2
 /** Before what consensus did not take (nothing of the own term committed yet, another change under way) is proposed again. */
 const proposeAgainMs = 10
-/** While a silent backup waits for a word of its owner. */
-const lookAgainMs = 20
 /** Renewals that come in together share one round of heartbeats. */
 const renewalGatherMs = 4
 /** How often voters and balance are looked at again with nothing else happening. */
@@ -237,14 +236,7 @@ export class LeaderPlan {
     const silent = (member: MemberId): boolean =>
       draft.silenced.has(member) || (this.#state.members.get(member)?.state === 'silent' && !draft.revived.has(member))
     const gone = (member: MemberId): boolean => draft.gone.has(member) || !this.#state.members.has(member)
-    const freshMs = 2 * this.#options.renewIntervalMs
-    const fresh = (member: MemberId): boolean => nowMs - this.#watch.book.renewedAtMs(member) <= freshMs
-    const { changes: failover, isPending } = planFailover(this.#state, {
-      isSilent: silent,
-      isGone: gone,
-      isFresh: fresh,
-    })
-    if (isPending) this.#wake(nowMs + lookAgainMs)
+    const failover = planFailover(this.#state, { isSilent: silent, isGone: gone })
     if (failover.length > 0 || draft.silenced.size > 0) this.#settledAtMs = nowMs + settleMs
     for (const { partition, lost } of failover)
       if (lost) events.push({ kind: 'emit', level: 'error', event: 'placement.partition-lost', fields: { partition } })
@@ -293,16 +285,38 @@ export class LeaderPlan {
             learners: entry.learners.filter(member => member !== learner),
           }),
         )
-      } else if ([...entry.backups, ...entry.learners].includes(request.backup)) {
-        // A learner may be named too: the owner waits for one that it asked to promote until the epoch moves.
-        this.#penalties.fault(request.backup, nowMs)
-        const without = (members: readonly MemberId[]): MemberId[] =>
-          members.filter(member => member !== request.backup)
-        changes.push(changeOf(partition, entry, { backups: without(entry.backups), learners: without(entry.learners) }))
+      } else {
+        const change = this.#removal(nowMs, partition, entry, request.backup)
+        if (change !== undefined) changes.push(change)
       }
     }
     this.#requests.clear()
     return changes
+  }
+
+  /**
+   * A backup that the owner knows to be silent or parting goes; another one is first said to be parting, so that it goes
+   * only if the owner lives to ask again. A learner may be named too: the owner waits for one that it asked to promote
+   * until the epoch moves.
+   */
+  #removal(
+    nowMs: number,
+    partition: PartitionId,
+    entry: PartitionEntry,
+    backup: MemberId,
+  ): PartitionChange | undefined {
+    const without = (members: readonly MemberId[]): MemberId[] => members.filter(member => member !== backup)
+    const { backups, learners, parting = [] } = entry
+    if (learners.includes(backup)) {
+      this.#penalties.fault(backup, nowMs)
+      return changeOf(partition, entry, { learners: without(learners) })
+    }
+    if (!backups.includes(backup)) return undefined
+    const isSilent = this.#state.members.get(backup)?.state === 'silent'
+    if (isSilent) return changeOf(partition, entry, { backups: without(backups), learners: [...learners, backup] })
+    if (parting.includes(backup)) return changeOf(partition, entry, { backups: without(backups) })
+    this.#penalties.fault(backup, nowMs)
+    return changeOf(partition, entry, { parting: [...parting, backup] })
   }
 
   #balance(nowMs: number): PartitionChange[] {

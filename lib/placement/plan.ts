@@ -5,6 +5,11 @@
  * Balanced within one owner and one copy per member with minimal movement: a step is taken only if it strictly reduces
  * the spread, so plans end. A move is: learner, then backup at the owner's request, then the roles swap, then the surplus
  * copy goes. The former owner stays backup in the swap: the new one cannot serve before the former one has heard of it.
+ *
+ * Decision: a backup whose process may live leaves only at its owner's request, which the owner makes when it has applied
+ * a state that shows the backup silent or parting, because nobody else knows that the owner is alive: if it died a moment
+ * before, the copy to be removed may be the last one. Instead of removing it while the owner seems fresh, which loses
+ * what a kill in that moment leaves. What is silent or parting counts as no copy (safety.ts), though it still is one.
  */
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { ClusterState, MemberEntry, PartitionChange, PartitionEntry } from '../consensus/cluster-state.ts'
@@ -14,62 +19,49 @@ export const movesMax = 48
 /** At most this many changes in one plan of balance; failover is never cut. */
 export const changesMax = 128
 
-type Draft = Pick<PartitionChange, 'owner' | 'backups' | 'learners'> & { readonly lost?: boolean }
+type Draft = Pick<PartitionChange, 'owner' | 'backups' | 'learners' | 'parting'> & { readonly lost?: boolean }
 
 /** The change of `entry` to `draft`. */
 export function changeOf(partition: number, entry: PartitionEntry, draft: Partial<Draft>): PartitionChange {
+  const backups = draft.backups ?? entry.backups
+  const parting = (draft.parting ?? entry.parting ?? []).filter(member => backups.includes(member))
   return {
     partition,
     fromEpoch: entry.epoch,
     owner: 'owner' in draft ? draft.owner : entry.owner,
-    backups: draft.backups ?? entry.backups,
+    backups,
     learners: draft.learners ?? entry.learners,
     lost: draft.lost ?? false,
+    ...(parting.length > 0 && { parting }),
   }
 }
 
 export interface FailoverRules {
-  /** Its lease ran out: kept as learner. */
+  /** Its lease ran out: owns nothing, and goes when the new owner asks for it. */
   readonly isSilent: (member: MemberId) => boolean
   /** Dead, or dropped: kept as nothing. */
   readonly isGone: (member: MemberId) => boolean
-  /** Renewed its lease a moment ago. */
-  readonly isFresh: (member: MemberId) => boolean
-}
-
-export interface Failover {
-  readonly changes: readonly PartitionChange[]
-  /** Silent backups were kept because their owner may be dead too: look again soon. */
-  readonly isPending: boolean
 }
 
 /**
  * What must move because members fell silent or are gone. A partition whose only copy is silent waits (P9); one whose
- * every copy is gone begins empty at another member (P8, `lost`).
- *
- * A silent backup leaves only while its owner is certainly alive: the owner may have died first, and then the copy that
- * merely sleeps is the last one.
+ * every copy is gone begins empty at another member (P8, `lost`). A silent owner stays as backup of its heir.
  */
-export function planFailover(state: ClusterState, rules: FailoverRules): Failover {
+export function planFailover(state: ClusterState, rules: FailoverRules): PartitionChange[] {
   const { isSilent, isGone } = rules
   const owned = ownedCounts(state)
   const changes: PartitionChange[] = []
   const reachable = [...state.members.values()].filter(
     entry => entry.holdsData && entry.state === 'live' && !isSilent(entry.member) && !isGone(entry.member),
   )
-  let isPending = false
   state.partitions.forEach((entry, partition) => {
-    const { owner } = entry
-    const isOwnerHere = owner !== undefined && !isSilent(owner) && !isGone(owner)
-    const mustWait =
-      isOwnerHere && !rules.isFresh(owner) && entry.backups.some(member => isSilent(member) && !isGone(member))
-    if (mustWait) isPending = true
-    const draft = failOver(entry, mustWait ? () => false : isSilent, isGone, owned, reachable)
+    const draft = failOver(entry, isSilent, isGone, owned, reachable)
     if (draft === undefined) return
-    if (draft.owner !== undefined && draft.owner !== owner) owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
+    if (draft.owner !== undefined && draft.owner !== entry.owner)
+      owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
     changes.push(changeOf(partition, entry, draft))
   })
-  return { changes, isPending }
+  return changes
 }
 
 function failOver(
@@ -80,37 +72,23 @@ function failOver(
   reachable: readonly MemberEntry[],
 ): Draft | undefined {
   const isAway = (member: MemberId): boolean => isSilent(member) || isGone(member)
-  const awayBackups = entry.backups.filter(isAway)
-  const isOwnerAway = entry.owner === undefined || isAway(entry.owner)
-  if (!isOwnerAway && awayBackups.length === 0 && !entry.learners.some(isGone)) return undefined
+  const { owner } = entry
+  const backups = entry.backups.filter(member => !isGone(member))
   const learners = entry.learners.filter(member => !isGone(member))
-  const demoted = (members: readonly MemberId[]): MemberId[] =>
-    members.filter(member => !isGone(member) && !learners.includes(member))
-  if (!isOwnerAway)
-    return {
-      owner: entry.owner,
-      backups: entry.backups.filter(member => !isAway(member)),
-      learners: [...learners, ...demoted(awayBackups)],
-    }
-
-  const liveBackups = entry.backups.filter(member => !isAway(member))
-  const heir = fewest(liveBackups, owned)
-  const oldOwner = entry.owner === undefined ? [] : [entry.owner]
+  const liveBackups = backups.filter(member => !isAway(member))
+  const isOwnerAway = owner === undefined || isAway(owner)
+  const heir = isOwnerAway ? (fewest(without(liveBackups, entry.parting ?? []), owned) ?? liveBackups[0]) : undefined
+  const isOwnerGone = owner === undefined || isGone(owner)
   if (heir !== undefined) {
-    return {
-      owner: heir,
-      backups: liveBackups.filter(member => member !== heir),
-      learners: [...learners, ...demoted([...oldOwner, ...awayBackups])],
-    }
+    const former = isOwnerGone ? [] : [owner]
+    return { owner: heir, backups: [...without(backups, [heir]), ...former], learners }
   }
-  const isOwnerGone = entry.owner === undefined || isGone(entry.owner)
-  const sleepingBackups = entry.backups.filter(member => !isGone(member))
   if (!isOwnerGone)
-    return sleepingBackups.length === entry.backups.length && learners.length === entry.learners.length
+    return backups.length === entry.backups.length && learners.length === entry.learners.length
       ? undefined
-      : { owner: entry.owner, backups: sleepingBackups, learners }
-  const sleeper = sleepingBackups[0]
-  if (sleeper !== undefined) return { owner: sleeper, backups: sleepingBackups.slice(1), learners }
+      : { owner, backups, learners }
+  const sleeper = backups[0]
+  if (sleeper !== undefined) return { owner: sleeper, backups: backups.slice(1), learners }
   const founder = fewest(
     reachable.map(member => member.member),
     owned,
@@ -181,7 +159,7 @@ class Balance {
     this.#owned = ownedCounts(state)
     for (const member of usable) this.#copies.set(member, 0)
     for (const entry of state.partitions) {
-      for (const member of copiesOf(entry)) this.#count(member, 1)
+      for (const member of stayingOf(entry)) this.#count(member, 1)
       for (const member of entry.learners) {
         this.#count(member, 1)
         if (usable.has(member)) this.pending++
@@ -206,7 +184,7 @@ class Balance {
     const { owner } = entry
     if (owner === undefined || entry.learners.some(member => this.#usable.has(member))) return undefined
     const copies = copiesOf(entry)
-    if (copies.length > this.#copiesWanted) return undefined
+    if (stayingOf(entry).length > this.#copiesWanted) return undefined
     const others = [...this.#usable].filter(
       member => !copies.includes(member) && !entry.learners.includes(member) && this.#rules.mayReceive(member),
     )
@@ -215,7 +193,7 @@ class Balance {
       heir !== undefined && (this.#owned.get(owner) ?? 0) - (this.#owned.get(heir) ?? 0) >= 2 ? heir : undefined
     const emptiest = fewest(others, this.#copies)
     // Backups alone: the surplus that goes afterwards is a backup, so only then does the spread shrink and the plan end.
-    const fullest = most(entry.backups, this.#copies)
+    const fullest = most(without(entry.backups, entry.parting ?? []), this.#copies)
     const spread =
       emptiest === undefined || fullest === undefined
         ? 0
@@ -232,7 +210,9 @@ class Balance {
 
   #swap(entry: PartitionEntry, owner: MemberId): Draft | undefined {
     const heir = fewest(
-      entry.backups.filter(member => this.#usable.has(member) && this.#rules.mayOwn(member)),
+      without(entry.backups, entry.parting ?? []).filter(
+        member => this.#usable.has(member) && this.#rules.mayOwn(member),
+      ),
       this.#owned,
     )
     if (heir === undefined) return undefined
@@ -247,25 +227,36 @@ class Balance {
   }
 
   #trim(entry: PartitionEntry, owner: MemberId): Draft | undefined {
-    const good = copiesOf(entry).filter(member => this.#usable.has(member)).length
-    const leaving = entry.backups.find(member => !this.#usable.has(member))
+    const parting = entry.parting ?? []
+    const good = stayingOf(entry).filter(member => this.#usable.has(member)).length
+    const staying = without(entry.backups, parting)
+    const leaving = staying.find(member => this.#state.members.get(member)?.state === 'leaving')
     const surplus =
       leaving !== undefined && good >= this.#copiesWanted
         ? leaving
         : good > this.#copiesWanted
-          ? most(entry.backups, this.#copies)
+          ? most(staying, this.#copies)
           : undefined
     if (surplus === undefined || surplus === owner) return undefined
     this.#count(surplus, -1)
-    return { owner, backups: entry.backups.filter(member => member !== surplus), learners: entry.learners }
+    return { owner, backups: entry.backups, learners: entry.learners, parting: [...parting, surplus] }
   }
 
   #copy(entry: PartitionEntry, owner: MemberId): Draft | undefined {
-    const good = copiesOf(entry).filter(member => this.#usable.has(member))
+    const good = stayingOf(entry).filter(member => this.#usable.has(member))
     const learning = entry.learners.filter(member => this.#usable.has(member))
     if (!this.#rules.mayCopy || good.length + learning.length >= this.#copiesWanted) return undefined
+    // Without it writes are refused, so even a member that flaps will do.
+    const isNeeded = good.length + learning.length < this.#state.settings.minCopies
+    const mayReceive = (member: MemberId): boolean => isNeeded || this.#rules.mayReceive(member)
+    const { parting = [], backups } = entry
+    const stayer = parting.find(member => this.#usable.has(member) && mayReceive(member))
+    if (stayer !== undefined) {
+      this.#count(stayer, 1)
+      return { owner, backups, learners: entry.learners, parting: without(parting, [stayer]) }
+    }
     const others = [...this.#usable].filter(
-      member => !good.includes(member) && !learning.includes(member) && this.#rules.mayReceive(member),
+      member => member !== owner && !backups.includes(member) && !learning.includes(member) && mayReceive(member),
     )
     const zones = new Set(good.map(member => this.#state.members.get(member)?.zone))
     const apart = others.filter(member => !zones.has(this.#state.members.get(member)?.zone))
@@ -298,6 +289,15 @@ class Balance {
 /** Owner and backups. */
 export function copiesOf(entry: PartitionEntry): readonly MemberId[] {
   return entry.owner === undefined ? entry.backups : [entry.owner, ...entry.backups]
+}
+
+/** Those of them that are not to go. */
+export function stayingOf(entry: PartitionEntry): readonly MemberId[] {
+  return without(copiesOf(entry), entry.parting ?? [])
+}
+
+function without(members: readonly MemberId[], others: readonly MemberId[]): readonly MemberId[] {
+  return others.length === 0 ? members : members.filter(member => !others.includes(member))
 }
 
 function ownedCounts(state: ClusterState): Map<MemberId, number> {

@@ -4,7 +4,7 @@
  */
 import type { MemberId } from '../base/ids.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
-import { copiesOf } from './plan.ts'
+import { stayingOf } from './plan.ts'
 
 export interface Safety {
   /** k - 1; -1 while some partition has no live copy or the voters no majority. */
@@ -21,7 +21,7 @@ export function safetyOf(state: ClusterState, voters: readonly MemberId[]): Safe
   let fewestCopies = Infinity
   let thin = 0
   for (const entry of state.partitions) {
-    const copies = entry.owner !== undefined && isLive(entry.owner) ? copiesOf(entry).filter(isLive).length : 0
+    const copies = entry.owner !== undefined && isLive(entry.owner) ? stayingOf(entry).filter(isLive).length : 0
     if (copies < fewestCopies) thin = 0
     if (copies <= fewestCopies) thin++
     fewestCopies = Math.min(fewestCopies, copies)

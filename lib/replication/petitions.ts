@@ -6,6 +6,9 @@
  * holds everything that was committed before, the owner asks. From the asking on it stays required until the
  * partition's epoch has passed the one named in the request, for only then is the request surely granted or void.
  * A silent learner that was asked for is named in a removal: that moves the epoch, and so releases the owner.
+ *
+ * A backup that the table shows silent or parting is named at once: placement takes away no copy whose process may live
+ * unless the owner says that it knows (placement/plan.ts).
  */
 import type { PlacementRequest } from '../placement/requests.ts'
 import type { Copy } from './copy.ts'
@@ -27,7 +30,7 @@ export class Petitions {
   /** Looks for something to ask. */
   consider(): void {
     for (const copy of this.#tenure.copies) {
-      if (copy.isRequired) this.#considerRemoval(copy)
+      if (copy.isRequired && this.#asked?.request.kind !== 'remove') this.#considerRemoval(copy)
       if (!copy.isBackup && this.#tenure.isOpen) this.#considerPromotion(copy)
     }
   }
@@ -49,7 +52,7 @@ export class Petitions {
 
   #considerRemoval(copy: Copy): void {
     const { turn } = this.#tenure
-    if (!turn.hasLease || !this.#isSilent(copy)) return
+    if (!turn.hasLease || !(this.#isSilent(copy) || this.#tenure.isParting(copy))) return
     if (copy.isBackup || copy.promotion?.askedEpoch !== undefined) return this.askRemoval(copy)
     copy.promotion = undefined
     this.#tenure.advance()

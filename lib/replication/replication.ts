@@ -221,8 +221,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
       })
     }
     if (state.endedSessions === before.endedSessions && state.members === before.members) return
-    for (const replica of this.#replicas.values())
-      if (replica.tenure?.isOpen === true) replica.tenure.chores.endSessions()
+    for (const replica of this.#replicas.values()) replica.tenure?.membersChanged()
   }
 
   #lease(lease: Lease): void {

@@ -60,6 +60,7 @@ export class Tenure {
     })
     this.#barrierIndex = this.propose({ kind: 'barrier' })
     this.#sync(this.#barrierIndex)
+    this.#petitions.consider()
   }
 
   get bytes(): number {
@@ -92,6 +93,19 @@ export class Tenure {
     const { openMax, openBytesMax, logBytesMax } = this.turn.options
     const { log } = this.held
     return log.lastIndex - this.replica.commitIndex >= openMax || log.bytes > openBytesMax + logBytesMax
+  }
+
+  /** Members changed: some backup may have fallen silent. */
+  membersChanged(): void {
+    if (this.isOpen) this.chores.endSessions()
+    this.#petitions.consider()
+    this.turn.watched.add(this.replica)
+  }
+
+  /** The table has this backup silent or parting: it goes as soon as the owner says that it knows. */
+  isParting({ member, isBackup }: Copy): boolean {
+    if (!isBackup) return false
+    return this.#entry.parting?.includes(member) === true || this.turn.table.members.get(member)?.state === 'silent'
   }
 
   /** The table moved on by one epoch and this member is still the owner. */
@@ -207,6 +221,7 @@ export class Tenure {
       this.#supply.confirm(copy)
       isBusy ||=
         copy.isOutstanding || !copy.isBackup || copy.mode !== 'stream' || copy.confirmed < this.replica.commitIndex
+      isBusy ||= this.isParting(copy)
     }
     this.#petitions.consider()
     return this.#petitions.repeat() || isBusy

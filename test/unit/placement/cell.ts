@@ -4,6 +4,7 @@ import {
   emptyClusterState,
   type ClusterState,
   type MemberEntry,
+  type PartitionEntry,
 } from '../../../lib/consensus/cluster-state.ts'
 import { Placement, type PlacementEffect, type PlacementInput } from '../../../lib/placement/placement.ts'
 
@@ -98,6 +99,11 @@ export class Cell {
     }
   }
 
+  /** The backup that the owner lets go of: silent, or parting. */
+  #going({ backups, parting }: PartitionEntry): string | undefined {
+    return backups.find(one => parting?.includes(one) === true || this.state.members.get(one)?.state === 'silent')
+  }
+
   #applied(): void {
     const { state, index } = this
     for (const name of this.members.keys()) if (!this.cut.has(name)) this.input(name, { kind: 'applied', state, index })
@@ -108,6 +114,9 @@ export class Cell {
         this.#due.push(() =>
           this.input(owner, { kind: 'ask', request: { kind: 'promote', partition, epoch, learner } }),
         )
+      const backup = this.#going(entry)
+      if (backup !== undefined && owner !== undefined && !this.cut.has(owner))
+        this.#due.push(() => this.input(owner, { kind: 'ask', request: { kind: 'remove', partition, epoch, backup } }))
     })
   }
 }

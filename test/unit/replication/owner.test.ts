@@ -1,5 +1,6 @@
 /** What an owner may serve, commit, answer and ask, rule by rule. */
 import { describe, expect, test } from 'vitest'
+import type { MemberEntry } from '../../../lib/consensus/cluster-state.ts'
 import { get, put } from './cells.ts'
 import { Fleet } from './fleet.ts'
 
@@ -37,6 +38,29 @@ describe('a new owner', () => {
     expect(fleet.opened).toHaveLength(1)
     fleet.run(150, none)
     expect(fleet.opened.at(-1)).toMatchObject({ member: 'b', epoch: 3 })
+  })
+
+  test('asks at once for the removal of a backup that is to part, and waits for it until the table has it no more', () => {
+    const fleet = new Fleet(['a', 'b', 'c'])
+    fleet.found('a', ['b', 'c'])
+    fleet.configure({ parting: ['b'] })
+    expect(fleet.asks.at(-1)?.request).toEqual({ kind: 'remove', partition: 0, epoch: 2, backup: 'b' })
+    const write = fleet.write('a', [put('x', '1')])
+    fleet.settle(({ to }) => to !== 'b')
+    expect(fleet.said(write)).toBeUndefined()
+    fleet.configure({ backups: ['c'], parting: [] })
+    fleet.settle(({ to }) => to !== 'b')
+    expect(fleet.said(write)).toBe('done')
+  })
+
+  test('asks for the removal of a backup once it has heard that it is silent, also with nothing to write', () => {
+    const fleet = new Fleet(['a', 'b'])
+    fleet.found('a', ['b'])
+    fleet.run(1_000)
+    const silent = { ...(fleet.table.members.get('b') as MemberEntry), state: 'silent' as const }
+    fleet.table = { ...fleet.table, members: new Map([...fleet.table.members, ['b', silent]]) }
+    fleet.tell()
+    expect(fleet.asks.at(-1)?.request).toEqual({ kind: 'remove', partition: 0, epoch: 1, backup: 'b' })
   })
 
   test('sends those who waited too long back', () => {
