@@ -5,7 +5,7 @@
  * A partition change names the epoch it was computed from and does nothing if that epoch has passed, so that requests
  * of owners, of the rebalancer and of failover may race (PacificA, Lin et al. 2008, section 2.4: configuration versions).
  */
-import type { ClusterId, MemberId, PartitionId } from '../base/ids.ts'
+import { sessionId, type ClusterId, type MemberId, type PartitionId, type SessionId } from '../base/ids.ts'
 import {
   boolean,
   int,
@@ -224,7 +224,7 @@ export function applyClusterCommand(state: ClusterState, command: ClusterCommand
     case 'change':
       return change(state, command)
     case 'define': {
-      if (command.ifAbsent && state.definitions.has(command.name)) return state
+      if (state.definitions.has(command.name) ? command.ifAbsent : command.definition === null) return state
       const definitions = new Map(state.definitions)
       if (command.definition === null) definitions.delete(command.name)
       else definitions.set(command.name, command.definition)
@@ -233,7 +233,7 @@ export function applyClusterCommand(state: ClusterState, command: ClusterCommand
     case 'settings':
       return { ...state, settings: { ...command.settings, partitionCount: state.settings.partitionCount } }
     case 'version':
-      return { ...state, version: Math.max(state.version, command.version) }
+      return command.version <= state.version ? state : { ...state, version: command.version }
   }
 }
 
@@ -257,35 +257,53 @@ function found(state: ClusterState, command: Extract<ClusterCommand, { kind: 'fo
 }
 
 function change(state: ClusterState, command: Extract<ClusterCommand, { kind: 'change' }>): ClusterState {
-  const members = new Map(state.members)
-  const ended = [...command.endSessions]
-  for (const entry of command.upsert) members.set(entry.member, entry)
-  for (const member of command.remove) {
-    const entry = members.get(member)
-    if (entry !== undefined && entry.session > 0) ended.push(`${member}#${entry.session}`)
+  const { upsert, remove } = command
+  const ended = new Set(command.endSessions)
+  const members = changeMembers(state.members, upsert, remove, ended)
+  const partitions = changePartitions(state.partitions, command.partitions)
+  const endedSessions = endSessions(state.endedSessions, ended)
+  const isSame = members === state.members && partitions === state.partitions && endedSessions === state.endedSessions
+  return isSame ? state : { ...state, members, partitions, endedSessions }
+}
+
+/** Sessions of those removed are added to `ended`. */
+function changeMembers(
+  before: ReadonlyMap<MemberId, MemberEntry>,
+  upsert: readonly MemberEntry[],
+  remove: readonly MemberId[],
+  ended: Set<SessionId>,
+): ReadonlyMap<MemberId, MemberEntry> {
+  if (upsert.length === 0 && !remove.some(member => before.has(member))) return before
+  const members = new Map(before)
+  for (const entry of upsert) members.set(entry.member, entry)
+  for (const member of remove) {
+    const session = members.get(member)?.session ?? 0
+    if (session > 0) ended.add(sessionId(member, session))
     members.delete(member)
   }
-  let partitions = state.partitions
-  if (command.partitions.length > 0) {
-    const changed = [...state.partitions]
-    for (const wanted of command.partitions) {
-      const entry = changed[wanted.partition]
-      if (entry === undefined || entry.epoch !== wanted.fromEpoch) continue
-      const epoch = entry.epoch + 1
-      changed[wanted.partition] = {
-        epoch,
-        bornEpoch: wanted.lost ? epoch : entry.bornEpoch,
-        owner: wanted.owner,
-        backups: wanted.backups,
-        learners: wanted.learners,
-        ...(wanted.parting !== undefined && { parting: wanted.parting }),
-      }
-    }
-    partitions = changed
+  return members
+}
+
+/** The same list if no change applies. */
+function changePartitions(
+  before: readonly PartitionEntry[],
+  changes: readonly PartitionChange[],
+): readonly PartitionEntry[] {
+  let after: PartitionEntry[] | undefined
+  for (const { partition, fromEpoch, owner, backups, learners, lost, parting } of changes) {
+    const entry = (after ?? before)[partition]
+    if (entry === undefined || entry.epoch !== fromEpoch) continue
+    const epoch = fromEpoch + 1
+    after ??= [...before]
+    const bornEpoch = lost ? epoch : entry.bornEpoch
+    after[partition] = { epoch, bornEpoch, owner, backups, learners, ...(parting && { parting }) }
   }
-  const known = new Set(state.endedSessions)
-  const endedSessions = [...state.endedSessions, ...ended.filter(session => !known.has(session))].slice(
-    -endedSessionsMax,
-  )
-  return { ...state, members, partitions, endedSessions }
+  return after ?? before
+}
+
+/** Most changes end none: then the list, which may be long, is shared. Forgets the oldest beyond the limit. */
+function endSessions(before: readonly SessionId[], ended: Set<SessionId>): readonly SessionId[] {
+  if (ended.size === 0) return before
+  for (const session of before) ended.delete(session)
+  return ended.size === 0 ? before : [...before, ...ended].slice(-endedSessionsMax)
 }
