@@ -14,6 +14,7 @@ import { lookup } from 'node:dns/promises'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { InvalidError } from '../base/errors.ts'
 import { type Address, formatAddress, multiaddrOf, parseAddress } from './addresses.ts'
+import { lazyWindow, leanTransport } from './lean-writes.ts'
 import { StreamWire } from './stream-wire.ts'
 import { DialError, type Wire, type Wires } from './wires.ts'
 
@@ -121,7 +122,7 @@ export class Libp2pWires implements Wires {
           ? await keys.generateKeyPair('Ed25519')
           : await keys.generateKeyPairFromSeed('Ed25519', keySeed),
       addresses: { listen: this.listen.map(multiaddrOf) },
-      transports: [tcp({ maxConnections: connectionsMax })],
+      transports: [components => leanTransport(tcp({ maxConnections: connectionsMax })(components))],
       connectionEncrypters: [noise()],
       streamMuxers: [
         yamux({ enableKeepAlive: false, maxInboundStreams: 8, maxOutboundStreams: 8, maxEarlyStreams: 2 }),
@@ -140,6 +141,7 @@ export class Libp2pWires implements Wires {
 
   #wire(stream: Stream, connection: Connection, isDialer: boolean): StreamWire {
     this.#unwatch(connection)
+    lazyWindow(stream)
     const wire = new StreamWire(stream, connection, isDialer)
     this.#wires.add(wire)
     void wire.ended.then(() => this.#wires.delete(wire))
