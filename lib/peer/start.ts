@@ -1,8 +1,9 @@
 /** Puts a peer together: messages over bytes over wires, memory as storage. Wires are libp2p's unless others are given. */
 import type { Env } from '../base/env.ts'
 import type { ClusterId, MemberId } from '../base/ids.ts'
+import { list } from '../base/shape.ts'
 import { codec } from '../transport/codec.ts'
-import { CodedNetwork } from '../transport/coded-network.ts'
+import { bodyLengthMax, CodedNetwork } from '../transport/coded-network.ts'
 import { Libp2pWires } from '../transport/libp2p.ts'
 import { MeshNetwork } from '../transport/mesh.ts'
 import type { Wires } from '../transport/wires.ts'
@@ -69,6 +70,12 @@ export function createPeer(
       versionMax: wireVersions.max,
     }),
   })
-  const peer = new Peer(options, env, new CodedNetwork(mesh, codec(wireMessageShape)), memoryStorage, listener)
+  const peer = new Peer(
+    options,
+    env,
+    new CodedNetwork(env, mesh, codec(list(wireMessageShape, bodyLengthMax))),
+    memoryStorage,
+    listener,
+  )
   return peer
 }
