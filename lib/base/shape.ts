@@ -57,32 +57,63 @@ export function optional<T>(inner: Shape<T>): Shape<T | undefined> {
 
 export function list<T>(inner: Shape<T>, lengthMax = 1_000_000): Shape<readonly T[]> {
   return {
-    pack: value => value.map(item => inner.pack(item)),
+    pack: value => {
+      const out: unknown[] = []
+      for (let i = 0; i < value.length; i++) out.push(inner.pack(value[i] as T))
+      return out
+    },
     unpack: (raw, path) => {
       if (!Array.isArray(raw) || raw.length > lengthMax) return malformed(path, `a list of at most ${lengthMax}`)
-      return raw.map((item, at) => inner.unpack(item, `${path ?? ''}[${at}]`))
+      const out: T[] = []
+      let at = 0
+      try {
+        for (; at < raw.length; at++) out.push(inner.unpack(raw[at]))
+      } catch (error) {
+        throw within(within(error, `[${at}]`), path)
+      }
+      return out
     },
   }
 }
 
 type Fields<T> = { readonly [K in keyof T]-?: Shape<T[K]> }
 
+/** How records and variants make one object, without a copy in between. */
+interface RecordShape<T> extends Shape<T> {
+  readonly fill: (out: Partial<T>, raw: unknown, path: string | undefined) => void
+}
+
 /** An object as a positional array in the order of the fields. A field whose shape is `optional` is left out when undefined. */
 export function record<T extends object>(fields: Fields<T>): Shape<T> {
   const names = Object.keys(fields) as (keyof T & string)[]
-  return {
-    pack: value => names.map(name => fields[name].pack(value[name])),
-    unpack: (raw, path) => {
-      if (!Array.isArray(raw)) return malformed(path, 'a record')
-      const out: Partial<T> = {}
-      for (let i = 0; i < names.length; i++) {
-        const name = names[i] as keyof T & string
-        const value = fields[name].unpack(raw[i], path === undefined ? name : `${path}.${name}`)
-        if (value !== undefined) out[name] = value
+  const shapes = names.map(name => fields[name] as Shape<unknown>)
+  const count = names.length
+  const fill = (out: Partial<T>, raw: unknown, path: string | undefined): void => {
+    if (!Array.isArray(raw)) return malformed(path, 'a record')
+    let i = 0
+    try {
+      for (; i < count; i++) {
+        const value = (shapes[i] as Shape<unknown>).unpack(raw[i])
+        if (value !== undefined) out[names[i] as keyof T & string] = value as T[keyof T & string]
       }
+    } catch (error) {
+      throw within(within(error, names[i]), path)
+    }
+  }
+  const shape: RecordShape<T> = {
+    pack: value => {
+      const out: unknown[] = []
+      for (let i = 0; i < count; i++) out.push((shapes[i] as Shape<unknown>).pack(value[names[i] as keyof T & string]))
+      return out
+    },
+    unpack: (raw, path) => {
+      const out: Partial<T> = {}
+      fill(out, raw, path)
       return out as T
     },
+    fill,
   }
+  return shape
 }
 
 /**
@@ -92,24 +123,32 @@ export function record<T extends object>(fields: Fields<T>): Shape<T> {
 export function variants<U extends { readonly kind: string }>(cases: {
   readonly [K in U['kind']]: readonly [code: number, shape: Shape<Omit<Extract<U, { readonly kind: K }>, 'kind'>>]
 }): Shape<U> {
-  const byCode = new Map<number, readonly [string, Shape<object>]>()
-  const byKind = cases as unknown as Readonly<Record<string, readonly [number, Shape<object>]>>
-  for (const kind of Object.keys(byKind)) {
-    const [code, shape] = byKind[kind] as readonly [number, Shape<object>]
-    byCode.set(code, [kind, shape])
+  type Case = readonly [kind: string, code: number, shape: Shape<object> & Partial<RecordShape<object>>]
+  const byCode: (Case | undefined)[] = []
+  const byKind = new Map<string, Case>()
+  for (const [kind, each] of Object.entries(cases)) {
+    const [code, shape] = each as readonly [number, Shape<object>]
+    byCode[code] = [kind, code, shape]
+    byKind.set(kind, [kind, code, shape])
   }
   return {
     pack: value => {
-      const [code, shape] = byKind[value.kind] as readonly [number, Shape<object>]
+      const [, code, shape] = byKind.get(value.kind) as Case
       return [code, shape.pack(value)]
     },
     unpack: (raw, path) => {
-      const found = Array.isArray(raw) && raw.length === 2 ? byCode.get(raw[0] as number) : undefined
+      const code: unknown = Array.isArray(raw) && raw.length === 2 ? raw[0] : undefined
+      const found = typeof code === 'number' ? byCode[code] : undefined
       if (found === undefined) return malformed(path, 'a known kind')
-      return {
-        kind: found[0],
-        ...found[1].unpack((raw as unknown[])[1], path === undefined ? found[0] : `${path}.${found[0]}`),
-      } as unknown as U
+      const [kind, , shape] = found
+      try {
+        if (shape.fill === undefined) return { kind, ...shape.unpack((raw as unknown[])[1]) } as unknown as U
+        const out = { kind }
+        shape.fill(out, (raw as unknown[])[1], undefined)
+        return out as unknown as U
+      } catch (error) {
+        throw within(within(error, kind), path)
+      }
     },
   }
 }
@@ -125,6 +164,25 @@ function primitive<T>(what: string, is: (raw: unknown) => raw is T): Shape<T> {
   return { pack: value => value, unpack: (raw, path) => (is(raw) ? raw : malformed(path, what)) }
 }
 
-function malformed(path: string | undefined, wanted: string): never {
-  throw new MalformedError(`${path ?? 'message'}: expected ${wanted}`)
+/** Names where it was on the way out: a path that every call carried in would cost as much as the rest. */
+class Misfit extends MalformedError {
+  readonly path: string | undefined
+  readonly wanted: string
+
+  constructor(path: string | undefined, wanted: string) {
+    super(`${path ?? 'message'}: expected ${wanted}`)
+    this.path = path
+    this.wanted = wanted
+  }
+}
+
+/** For shapes made elsewhere. */
+export function malformed(path: string | undefined, wanted: string): never {
+  throw new Misfit(path, wanted)
+}
+
+function within(error: unknown, outer: string | undefined): unknown {
+  if (!(error instanceof Misfit) || outer === undefined) return error
+  const { path, wanted } = error
+  return new Misfit(path === undefined ? outer : path.startsWith('[') ? outer + path : `${outer}.${path}`, wanted)
 }

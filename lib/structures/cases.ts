@@ -1,6 +1,5 @@
 /** The building blocks of the structures' wire shapes: cases of a union that `operations.ts` puts together. */
-import { MalformedError } from '../base/errors.ts'
-import { record, uint, type Shape } from '../base/shape.ts'
+import { malformed, record, uint, type Shape } from '../base/shape.ts'
 
 /** The argument of `variants`: a stable code and a shape for each kind. */
 export type Cases<U extends { readonly kind: string }> = {
@@ -31,8 +30,7 @@ export type Version = readonly [epoch: number, index: number, ordinal: number]
 export const version: Shape<Version> = {
   pack: value => value,
   unpack: (raw, path) => {
-    if (!Array.isArray(raw) || raw.length !== 3)
-      throw new MalformedError(`${path ?? 'version'}: expected three numbers`)
+    if (!Array.isArray(raw) || raw.length !== 3) return malformed(path, 'three numbers')
     const [epoch, index, ordinal] = raw.map(number => uint.unpack(number, path))
     return [epoch as number, index as number, ordinal as number]
   },

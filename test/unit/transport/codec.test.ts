@@ -94,6 +94,8 @@ describe('codec', () => {
     ['ten thousand arrays in each other', Array.from({ length: 10_000 }, () => 0x91)],
     ['two values', [0x92, 1, 0x90, 1]],
     ['another kind', [0x92, 9, 0x90]],
+    ['a name for a kind', [0x92, 0xa6, ...Buffer.from('length'), 0x90]],
+    ['another name for a kind', [0x92, 0xa3, ...Buffer.from('map'), 0x90]],
     ['a bigint for an id', [0x92, 1, 0x93, 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xa0, 0xc4, 0]],
   ])('refuses %s', (_, raw) => {
     expect(() => wire.decode(Uint8Array.from(raw))).toThrow(MalformedError)
