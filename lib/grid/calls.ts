@@ -150,12 +150,8 @@ export class Calls {
   }
 
   /** The same for operations that `checkOperations` has seen. */
-  async settleChecked(
-    partition: PartitionId,
-    operations: readonly StructureOperation[],
-    timed: Timed,
-  ): Promise<Settled> {
-    return await this.#settled(timed, (peer, settle) =>
+  settleChecked(partition: PartitionId, operations: readonly StructureOperation[], timed: Timed): Promise<Settled> {
+    return this.#settled(timed, (peer, settle) =>
       peer.call({ partition, deadlineMs: timed.deadlineMs }, operations, settle),
     )
   }
@@ -176,8 +172,11 @@ export class Calls {
 
   /** One operation on the thing that `key` names. */
   async runAt(key: string, operation: StructureOperation, timed: Timed, options?: WriteOptions): Promise<Plain> {
-    const partition = await this.partitionOf(key, timed)
-    return (await this.run(partition, [operation], timed, options))[0] as Plain
+    const partition = this.#knownPartitionOf(key) ?? (await this.partitionOf(key, timed))
+    if (options?.idempotencyKey !== undefined)
+      return (await this.run(partition, [operation], timed, options))[0] as Plain
+    checkOperations(partition, this.partitionCount, [operation])
+    return resultsOf(await this.settleChecked(partition, [operation], timed), timed.signal)[0] as Plain
   }
 
   async ask(partition: PartitionId, query: StructureQuery, timed: Timed): Promise<Plain> {
@@ -191,7 +190,7 @@ export class Calls {
   }
 
   async askAt(key: string, query: StructureQuery, timed: Timed): Promise<Plain> {
-    return await this.ask(await this.partitionOf(key, timed), query, timed)
+    return await this.ask(this.#knownPartitionOf(key) ?? (await this.partitionOf(key, timed)), query, timed)
   }
 
   async transact(parts: readonly TransactionPart[], timed: Timed): Promise<Settled> {
@@ -234,7 +233,19 @@ export class Calls {
     return new Promise(resolve => this.env.turn(resolve))
   }
 
-  async #settled(
+  /** Each promise on the way of a call costs a microtask and its closures: where nothing is to be waited for, none is made. */
+  #knownPartitionOf(key: string): PartitionId | undefined {
+    const count = this.partitionCount
+    return count === 0 ? undefined : partitionOf(key, count)
+  }
+
+  #settled(timed: Timed, issue: (peer: GridPeer, settle: (outcome: Settled) => void) => number): Promise<Settled> {
+    const peer = this.#peer
+    if (peer === undefined || timed.signal !== undefined) return this.#settledLater(timed, issue)
+    return new Promise(resolve => void issue(peer, resolve))
+  }
+
+  async #settledLater(
     timed: Timed,
     issue: (peer: GridPeer, settle: (outcome: Settled) => void) => number,
   ): Promise<Settled> {

@@ -96,7 +96,7 @@ export class OpenCalls {
       return
     }
     if (this.#tenure.isCrowded) return replica.sendBack(from, id, 'busy')
-    if (turn.budget.isFull() && this.#tenure.held.state.grows(command)) {
+    if (turn.isFull && this.#tenure.held.state.grows(command)) {
       return turn.reply(from, id, refused('GRID_FULL', 'the memory budget is at its refusal mark'))
     }
     const index = this.#tenure.propose(command)

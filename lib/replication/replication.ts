@@ -174,6 +174,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
   #flush(): void {
     const turn = this.#turn
     const touched = turn.touched
+    turn.end()
     if (touched.size === 0) return
     turn.touched = new Set()
     const persist = this.#stores.collect(touched)

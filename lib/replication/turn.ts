@@ -90,6 +90,7 @@ export class Turn {
   announceAtMs: number | undefined
   transfers = 0
   #transferCount = 0
+  #isFull: boolean | undefined
 
   readonly member: MemberId
   readonly options: ReplicationOptions
@@ -110,6 +111,16 @@ export class Turn {
 
   get hasLease(): boolean {
     return isHeld(this.lease, this.now)
+  }
+
+  /** Whether memory is short; looked at once a turn, which takes in little against the part that is held back. */
+  get isFull(): boolean {
+    return (this.#isFull ??= this.budget.isFull())
+  }
+
+  /** A turn is over. */
+  end(): void {
+    this.#isFull = undefined
   }
 
   touch(replica: Driven): void {
