@@ -3,7 +3,7 @@
  * on the PATH: rounds of both in turn, medians of each, and their ratio. Machines differ and are shared: read the
  * ratios. The client is one of the peers, for that is how the grid is embedded.
  *
- *     npm run bench -- [--rounds 3] [--seconds 1] [--only set] [--in-flight 64] [--json] [--no-redis] [--profiles FOLDER]
+ *     npm run bench -- [--rounds 3] [--seconds 1] [--only set] [--in-flight 64] [--json] [--no-redis] [--profiles FOLDER] [--events]
  */
 import { parseArgs } from 'node:util'
 import { startCluster, type PeerProcess } from './cluster.ts'
@@ -40,6 +40,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     'no-redis': { type: 'boolean', default: false },
     profiles: { type: 'string' },
+    events: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
@@ -98,7 +99,7 @@ function line(cells: readonly (string | number)[]): string {
 function lineOf({ name, inFlight, skein, cpuMicros, redis, ratio }: Result): string {
   const figures = (each: Measured | undefined): string[] =>
     each === undefined ? ['-', '-', '-'] : [each.perSecond.toFixed(0), each.p50Ms.toFixed(2), each.p99Ms.toFixed(2)]
-  return line([
+  const text = line([
     name,
     inFlight,
     ...figures(skein),
@@ -106,6 +107,7 @@ function lineOf({ name, inFlight, skein, cpuMicros, redis, ratio }: Result): str
     ...figures(redis),
     ratio === undefined ? '-' : `${ratio.toFixed(2)}x`,
   ])
+  return skein.failedCount === 0 ? text : `${text}  ${skein.failedCount} failed`
 }
 
 const say = (text: string): void => {
@@ -114,7 +116,7 @@ const say = (text: string): void => {
 
 const redis = !values['no-redis'] && isRedisHere() ? new RedisPair() : undefined
 await redis?.start()
-const peers = await startCluster(3, values.profiles)
+const peers = await startCluster(3, values)
 say(`three peers, one backup, 100 B; ${rounds} rounds of ${values.seconds} s, medians`)
 say(
   redis === undefined

@@ -3,12 +3,19 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GridStatus } from '../../lib/index.ts'
 import type { Measured } from './load.ts'
-import type { Answer, Ask } from './peer-process.ts'
+import type { Answer, Ask } from './member.ts'
 import type { Load } from './workloads.ts'
 
 const settleMsMax = 60_000
 
 type Question = Ask extends infer Each ? (Each extends Ask ? Omit<Each, 'id'> : never) : never
+
+export interface ClusterOptions {
+  /** A folder for CPU profiles of the whole run, written at its end. */
+  readonly profiles?: string | undefined
+  /** Peers print their warnings. */
+  readonly events?: boolean | undefined
+}
 
 export class PeerProcess {
   readonly name: string
@@ -17,14 +24,14 @@ export class PeerProcess {
   readonly #joined = Promise.withResolvers<unknown>()
   #nextId = 1
 
-  /** `profiles`: a folder for a CPU profile of the whole run, written at the end. */
-  constructor(name: string, seeds: readonly string[], profiles: string | undefined) {
+  constructor(name: string, seeds: readonly string[], { profiles, events = false }: ClusterOptions) {
     this.name = name
     const execArgv =
       profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`, `--cpu-prof-name=${name}.cpuprofile`]
-    this.#child = fork(new URL('peer-process.ts', import.meta.url), [name, ...seeds], {
+    this.#child = fork(new URL('member.ts', import.meta.url), [name, ...seeds], {
       execArgv,
       serialization: 'advanced',
+      env: { ...process.env, ...(events && { SKEIN_BENCH_EVENTS: '1' }) },
     })
     this.#asked.set(0, this.#joined)
     this.#child.on('message', (answer: Answer) => this.#answered(answer))
@@ -75,10 +82,10 @@ export class PeerProcess {
 }
 
 /** Resolves when every partition has a backup and the partitions are spread. */
-export async function startCluster(count: number, profiles?: string): Promise<readonly PeerProcess[]> {
-  const first = new PeerProcess('bench-1', [], profiles)
+export async function startCluster(count: number, options: ClusterOptions = {}): Promise<readonly PeerProcess[]> {
+  const first = new PeerProcess('bench-1', [], options)
   const seeds = await first.joined()
-  const rest = Array.from({ length: count - 1 }, (_, at) => new PeerProcess(`bench-${at + 2}`, seeds, profiles))
+  const rest = Array.from({ length: count - 1 }, (_, at) => new PeerProcess(`bench-${at + 2}`, seeds, options))
   await Promise.all(rest.map(peer => peer.joined()))
   const peers = [first, ...rest]
   for (let waitedMs = 0; waitedMs < settleMsMax; waitedMs += 200) {

@@ -8,7 +8,17 @@ export type Ask = { readonly id: number } & (
 )
 
 const [name = 'peer', ...seeds] = process.argv.slice(2)
-const grid = await join({ name, listen: '127.0.0.1:0', seeds, cluster: 'bench' })
+const grid = await join({
+  name,
+  listen: '127.0.0.1:0',
+  seeds,
+  cluster: 'bench',
+  onEvent: event => {
+    const isTold = event.level === 'warn' || event.level === 'error' || /^(placement|consensus)/.test(event.event)
+    if (process.env['SKEIN_BENCH_EVENTS'] !== undefined && isTold)
+      console.error(name, Math.round(performance.now()), event.event, JSON.stringify(event.fields))
+  },
+})
 
 async function answer(ask: Ask): Promise<unknown> {
   switch (ask.kind) {
