@@ -2,6 +2,7 @@
 import type { GridMap } from '../../grid/handles.ts'
 import { contentCodec, type Content } from '../../grid/values.ts'
 import type { Version } from '../../structures/cases.ts'
+import { gateOf } from '../byte-gate.ts'
 import { contentOf } from './content.ts'
 import type { Answer, Exchange, Route } from './exchange.ts'
 import { etagOf, HttpRefusal, preconditionFailed } from './refusal.ts'
@@ -37,7 +38,9 @@ async function put(exchange: Exchange): Promise<Answer> {
   const conditions = conditionsOf(exchange)
   const value = await contentOf(exchange)
   try {
-    const version = await mapOf(exchange).put(exchange.name('key'), value, { ...conditions, ttl, ...exchange.write })
+    const options = { ...conditions, ttl, ...exchange.write }
+    const begin = (): Promise<Version> => mapOf(exchange).put(exchange.name('key'), value, options)
+    const version = await gateOf(exchange.grid).pass(value.bytes.length, begin)
     return { status: 200, headers: { etag: etagOf(version) as string }, json: { version: version.join('.') } }
   } catch (error) {
     throw preconditionFailed(error)

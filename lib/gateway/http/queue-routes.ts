@@ -6,6 +6,7 @@ import { Delivery, parseToken } from '../../grid/message.ts'
 import type { Message, Queue } from '../../grid/queue-handles.ts'
 import { contentCodec, type Content } from '../../grid/values.ts'
 import type { QueueOperation } from '../../structures/queue-operations.ts'
+import { gateOf } from '../byte-gate.ts'
 import { contentOf, shownBody } from './content.ts'
 import { leaseMsMax, optionalNumber, waitMsMax, type Answer, type Exchange, type Route } from './exchange.ts'
 import type { QueueNames } from './queue-names.ts'
@@ -85,7 +86,9 @@ async function put(exchange: Exchange, names: QueueNames): Promise<Answer> {
   const { write } = exchange
   const queue = queueOf(exchange)
   names.note(queue.name)
-  const id = await queue.put(await contentOf(exchange), { group, delay, expires, ...write })
+  const content = await contentOf(exchange)
+  const begin = (): Promise<string> => queue.put(content, { group, delay, expires, ...write })
+  const id = await gateOf(exchange.grid).pass(content.bytes.length, begin)
   return { status: 201, json: { id } }
 }
 

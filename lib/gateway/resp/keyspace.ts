@@ -3,6 +3,7 @@ import { ConflictError } from '../../base/errors.ts'
 import type { PartitionId } from '../../base/ids.ts'
 import type { Plain } from '../../base/shape.ts'
 import type { Grid } from '../../grid/handles.ts'
+import { gateOf } from '../byte-gate.ts'
 import type { KeyspaceOperation, KeyspaceQuery } from '../../structures/keyspace-operations.ts'
 
 const deadlineMs = 5_000
@@ -13,7 +14,8 @@ type Keyed<T> = T & { readonly key: string }
 
 export async function run(grid: Grid, operation: KeyspaceOperation): Promise<Plain> {
   const { partitions } = grid
-  return (await partitions.run(partitions.of(operation.key), [operation]))[0] as Plain
+  const begin = (): Promise<readonly Plain[]> => partitions.run(partitions.of(operation.key), [operation])
+  return (await gateOf(grid).pass(bytesOf(operation), begin))[0] as Plain
 }
 
 export async function ask(grid: Grid, query: Keyed<KeyspaceQuery>): Promise<Plain> {
@@ -30,10 +32,13 @@ export async function runAll(grid: Grid, operations: readonly KeyspaceOperation[
     if (part === undefined) parts.set(partition, [operation])
     else part.push(operation)
   }
+  const bytes = operations.reduce((sum, operation) => sum + bytesOf(operation), 0)
   const list = [...parts].map(([partition, own]) => ({ partition, operations: own }))
   const [only] = list
-  if (list.length === 1 && only !== undefined) await partitions.run(only.partition, only.operations)
-  else if (list.length > 0) await partitions.transact(list)
+  if (only === undefined) return
+  await gateOf(grid).pass(bytes, () =>
+    list.length === 1 ? partitions.run(only.partition, only.operations) : partitions.transact(list),
+  )
 }
 
 /**
@@ -64,6 +69,11 @@ export async function deleteAll(grid: Grid, keys: readonly string[]): Promise<nu
       await new Promise<void>(resolve => void env.at(untilMs, resolve))
     }
   }
+}
+
+function bytesOf(operation: KeyspaceOperation): number {
+  if (operation.kind === 'keyspace.push') return operation.values.reduce((sum, value) => sum + value.length + 16, 0)
+  return 'value' in operation ? operation.value.length : 0
 }
 
 function checkedDelete(key: string, isPresent: boolean): readonly KeyspaceOperation[] {

@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { InvalidError } from '../../../lib/base/errors.ts'
-import type { Door } from '../../../lib/gateway/door.ts'
+import { valueBytesMax, type Door } from '../../../lib/gateway/door.ts'
 import { startHttpDoor } from '../../../lib/gateway/http/http-door.ts'
 import { ask, cluster, doors, here, open, refusal, useDoors, type Asked } from './http-bench.ts'
 
@@ -50,7 +50,7 @@ describe('refusals', () => {
     ['POST', '/v1/queues/q/ack', { body: { tokens: ['999999.1'] } }, 400, 'INVALID'],
     ['POST', '/v1/queues/q/receive?max=0', {}, 400, 'INVALID'],
     ['DELETE', '/v1/locks/l', { body: { token: 'x' } }, 400, 'INVALID'],
-    ['PUT', '/v1/maps/m/k', { body: new Uint8Array(8 * 1024 * 1024 + 1) }, 413, 'TOO_LARGE'],
+    ['PUT', '/v1/maps/m/k', { body: new Uint8Array(valueBytesMax + 1) }, 413, 'TOO_LARGE'],
     ['GET', `/v1/maps/m/${'x'.repeat(2_000)}`, {}, 400, 'INVALID'],
     ['POST', '/v1/admin/leave', { body: {} }, 501, 'NOT_IMPLEMENTED'],
   ] as const)('%s %s with %o is %d %s', async (method, path, asked, status, code) => {
