@@ -325,7 +325,10 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   // --- leading ---
 
   #tickLeader(leadership: Leadership): void {
-    if (leadership.isHeartbeatDue(this.#nowMs) && !leadership.hasQuorum(this.#nowMs)) {
+    const isQuorumLost = leadership.isHeartbeatDue(this.#nowMs) && !leadership.hasQuorum(this.#nowMs)
+    if (isQuorumLost && leadership.retractGrowth(this.#nowMs)) {
+      this.#outbox.emit('info', 'consensus.growth-retracted', this.term)
+    } else if (isQuorumLost) {
       this.#outbox.emit('warn', 'consensus.quorum-lost', this.term)
       return this.#stepDown()
     }

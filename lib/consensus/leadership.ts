@@ -89,6 +89,27 @@ export class Leadership {
     return true
   }
 
+  /**
+   * Takes back the growth from this one voter to two that the other one never acknowledged: a process that dies as it is
+   * made a voter would leave half of two for ever. Though two configurations are uncommitted then, their majorities all
+   * hold this member, so nothing can be decided without it. False if there is no such growth.
+   */
+  retractGrowth(nowMs: number): boolean {
+    const { log, commitIndex } = this.#view
+    const { voters, learners } = log.config
+    if (log.configIndex <= commitIndex || voters.length !== 2 || !voters.includes(this.#member)) return false
+    const before = log.configAt(commitIndex).voters
+    if (before.length !== 1 || before[0] !== this.#member) return false
+    const others = voters.filter(voter => voter !== this.#member)
+    log.append({
+      term: this.term,
+      index: log.lastIndex + 1,
+      config: { voters: before, learners: [...learners, ...others] },
+    })
+    this.#reconfigure(nowMs)
+    return true
+  }
+
   /** Ids of the proposals up to `index`, which are settled with this. */
   takeProposals(index: number = Infinity): readonly number[] {
     const ids: number[] = []

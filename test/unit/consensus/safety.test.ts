@@ -33,6 +33,16 @@ describe('a change of the configuration', () => {
     expect(solo.machine.config.voters).toEqual(['a', 'b'])
   })
 
+  it('from one voter to two is taken back when the second one never answers, and what was decided stays decided', () => {
+    const solo = new Solo('a', { voters: ['a'], learners: ['b', 'c'] }).elect()
+    solo.give({ kind: 'propose', id: 1, config: { voters: ['a', 'b'], learners: ['c'] } })
+    solo.runTo(solo.nowMs + 1_000)
+    expect(solo.machine.role).toBe('leader')
+    expect(solo.machine.config).toEqual({ voters: ['a'], learners: ['c', 'b'] })
+    solo.give({ kind: 'propose', id: 2, config: { voters: ['a', 'c'], learners: ['b'] } })
+    expect(solo.machine.config.voters).toEqual(['a', 'c'])
+  })
+
   // Ongaro, "bug in single-server membership changes", raft-dev, July 2015: without the rule the two majorities below
   // share nobody, and what the second leader committed is lost.
   it('by one leader and another by the next never part the majorities', () => {
