@@ -1,12 +1,12 @@
 /** A queue of the grid as a target, exactly once: the put is part of the commit. `grid.queue(name)` receives the body. */
 import type { Plain } from '../base/shape.ts'
-import type { AnyMessage } from '../flow/message.ts'
+import type { AnyMessage, Message } from '../flow/message.ts'
 import type { Target } from '../flow/ports.ts'
 import { values } from '../grid/values.ts'
 
 export interface QueueTargetOptions<Body> {
   /** FIFO within it. */
-  readonly group?: ((message: { readonly body: Body } & AnyMessage) => string) | undefined
+  readonly group?: ((message: Message<Body>) => string) | undefined
 }
 
 const codec = values<unknown>()

@@ -69,9 +69,10 @@ class Clock {
 
   async run(held: Held): Promise<void> {
     let last = await this.#last()
+    const beganMs = this.#before(this.#host.env.now().wallMs)
     while (!held.signal.aborted) {
       const nowMs = this.#host.env.now().wallMs
-      const dueMs = (last?.dueMs ?? this.#before(nowMs)) + this.#everyMs
+      const dueMs = (last?.dueMs ?? beganMs) + this.#everyMs
       if (nowMs >= dueMs && !this.#host.isPaused) last = await this.#fire(held, last, this.#before(nowMs))
       else await sleep(this.#host.env, Math.min(Math.max(dueMs - nowMs, 1), lookMsMax), held.signal)
     }

@@ -114,6 +114,7 @@ class Compiler {
       }
       const named = prefix === '' || node.kind === 'aggregator' ? node : { ...node, name: `${prefix}${node.name}` }
       if (this.#needsBoundary(node)) open({ kind: 'stage', name: `before-${named.name}`, ...entry })
+      this.#noted(node)
       this.#unique(named.name)
       const step = link(named)
       if (named.kind === 'content-based-router') this.#branch(step, named)
@@ -135,13 +136,14 @@ class Compiler {
   }
 
   #needsBoundary(node: Node): boolean {
+    return reachesOutside(node) && (this.#hasReceiver || this.#hasEffect)
+  }
+
+  #noted(node: Node): void {
     if (node.kind === 'idempotent-receiver') this.#hasReceiver = true
     // What an aggregator releases is a unit of work of its own.
     if (node.kind === 'aggregator') this.#hasReceiver = this.#hasEffect = false
-    if (node.kind !== 'target' || node.target.style === 'grid') return false
-    const needs = this.#hasReceiver || this.#hasEffect
-    this.#hasEffect = true
-    return needs
+    if (reachesOutside(node)) this.#hasEffect = true
   }
 
   #unique(name: string): void {
@@ -149,6 +151,10 @@ class Compiler {
       throw new InvalidError(`two steps are named '${name}': names tell queues and retries apart`)
     this.#names.add(name)
   }
+}
+
+function reachesOutside(node: Node): boolean {
+  return node.kind === 'target' && node.target.style !== 'grid'
 }
 
 function versionOf({ name, sources, steps, deadLetter }: FlowNodes): string {

@@ -10,7 +10,7 @@
 import { basename, dirname, extname, join } from 'node:path'
 import type { MemberId, PartitionId } from '../../base/ids.ts'
 import { durationMs, type Duration } from '../../grid/duration.ts'
-import type { AnyMessage } from '../../flow/message.ts'
+import type { AnyMessage, Message } from '../../flow/message.ts'
 import type { Departure, OpenJournal, Target, TargetHost, Written } from '../../flow/ports.ts'
 import { reasonOf } from '../../flow/errors.ts'
 import { Page, pageRecords, takeOver, type FoundRecord, type PageTerms } from './page.ts'
@@ -19,7 +19,7 @@ import type { Version } from '../../structures/cases.ts'
 
 export interface FileTargetOptions<Body> {
   /** One record, with its line end. Default: the body as a line of JSON. */
-  readonly format?: ((message: { readonly body: Body } & AnyMessage) => string | Uint8Array) | undefined
+  readonly format?: ((message: Message<Body>) => string | Uint8Array) | undefined
   /** When bytes are forced to the disk: 'publish' before a part is let go of (default), 'commit' before each commit, 'never'. A killed process loses nothing in any case, a machine without power may. */
   readonly sync?: PageTerms['sync'] | undefined
   /** How long committed lines may wait to be published. Default '500ms'. */

@@ -1,6 +1,6 @@
 /** HTTP at both ends of a flow: `http.post(path)` where it begins, `http(url)` where it ends. */
 import type { Source, Target } from '../../flow/ports.ts'
-import type { AnyMessage } from '../../flow/message.ts'
+import type { Message } from '../../flow/message.ts'
 import type { Method } from './listener.ts'
 import { httpSource, type HttpSourceOptions, type PathParams } from './source.ts'
 import { httpTarget, type HttpTargetOptions } from './target.ts'
@@ -11,10 +11,7 @@ type SourceOf = <const Path extends string, Body = unknown>(
 ) => Source<Body, PathParams<Path>>
 
 export interface Http {
-  <Body>(
-    url: string | ((message: { readonly body: Body } & AnyMessage) => string),
-    options?: HttpTargetOptions<Body>,
-  ): Target<Body>
+  <Body>(url: string | ((message: Message<Body>) => string), options?: HttpTargetOptions<Body>): Target<Body>
   readonly get: SourceOf
   readonly post: SourceOf
   readonly put: SourceOf

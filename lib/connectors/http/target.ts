@@ -5,7 +5,7 @@
  */
 import { durationMs, type Duration } from '../../grid/duration.ts'
 import { TerminalError } from '../../flow/errors.ts'
-import type { AnyMessage } from '../../flow/message.ts'
+import type { AnyMessage, Message } from '../../flow/message.ts'
 import type { Departure, Target, TargetHost } from '../../flow/ports.ts'
 
 export interface HttpTargetOptions<Body> {
@@ -13,7 +13,7 @@ export interface HttpTargetOptions<Body> {
   readonly method?: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Default: the body as JSON. */
-  readonly body?: ((message: { readonly body: Body } & AnyMessage) => string | Uint8Array | undefined) | undefined
+  readonly body?: ((message: Message<Body>) => string | Uint8Array | undefined) | undefined
   /** Of one request; the message's expiry shortens it. Default '30s'. */
   readonly timeout?: Duration | undefined
 }
@@ -21,7 +21,7 @@ export interface HttpTargetOptions<Body> {
 const again = new Set([408, 425, 429])
 
 export function httpTarget<Body>(
-  url: string | ((message: { readonly body: Body } & AnyMessage) => string),
+  url: string | ((message: Message<Body>) => string),
   options: HttpTargetOptions<Body> = {},
 ): Target<Body> {
   const { method = 'POST', headers = {}, body, timeout = '30s' } = options
