@@ -102,6 +102,11 @@ export class FakeCluster {
     }
   }
 
+  /** What the session holds goes. */
+  endSession(session: string): void {
+    for (const machine of this.#states) machine.endSession(session, this.#context(session))
+  }
+
   turned(): void {
     for (const { grid } of this.members) grid.listener.turned()
   }

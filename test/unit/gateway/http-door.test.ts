@@ -1,7 +1,7 @@
 /** The API of the HTTP door over fake grids: what one door did the other knows. */
 import { describe, expect, test } from 'vitest'
 import type { Door } from '../../../lib/gateway/door.ts'
-import { ask, doors, here, refusal, useDoors } from './http-bench.ts'
+import { ask, cluster, doors, here, refusal, useDoors } from './http-bench.ts'
 
 useDoors()
 
@@ -157,6 +157,16 @@ describe('queues', () => {
     })
   })
 
+  test('keep a message for its receiver when the member it was asked of ends', async () => {
+    await ask('POST', '/v1/queues/q', { body: 'x' })
+    const { body } = await ask('POST', '/v1/queues/q/receive?waitMs=1000&leaseMs=60000')
+    const [{ token }] = (body as { messages: [{ token: string }] }).messages
+    cluster.endSession('goose-1#1')
+    expect((await ask('POST', '/v1/queues/q/ack', { at: 1, body: { tokens: [token] } })).body).toMatchObject({
+      accepted: [token],
+    })
+  })
+
   test('answer none when the wait is over, and take nothing for whoever went away', async () => {
     expect((await ask('POST', '/v1/queues/q/receive?waitMs=10')).body).toEqual({ messages: [] })
     const leaving = new AbortController()
@@ -207,9 +217,11 @@ describe('locks', () => {
     expect((await ask('GET', '/v1/locks/l')).status).toBe(404)
   })
 
-  test('end by time alone', async () => {
-    const first = (await ask('POST', '/v1/locks/l?leaseMs=20')).body as { token: number }
-    here.grid.listener.session(undefined, 0)
+  test('outlive the member they were asked of, and end by time', async () => {
+    const first = (await ask('POST', '/v1/locks/l?leaseMs=60000')).body as { token: number }
+    cluster.endSession('goose-1#1')
+    expect((await ask('GET', '/v1/locks/l')).body).toEqual({ token: first.token, waiting: 0 })
+    expect((await ask('PUT', '/v1/locks/l?leaseMs=20', { body: first })).status).toBe(200)
     const second = (await ask('POST', '/v1/locks/l?waitMs=10000', { at: 1 })).body as { token: number }
     expect(second.token).toBeGreaterThan(first.token)
   })
