@@ -186,13 +186,15 @@ export class Cluster implements Client {
     let cancel = (): void => {}
     process.enter(() => {
       const atMs = process.now().monotonicMs + deadlineMs
-      cancel = process.at(atMs + lateMaxMs, () => {
+      const judge = (): void => {
         if (isOpen)
           this.observer.violate(
             'deadline',
             `a call on ${machine.name} is still open ${lateMaxMs} ms after its deadline`,
           )
-      })
+      }
+      // A process that slept has the rest of the turn in which it woke.
+      cancel = process.at(atMs + lateMaxMs, () => process.turn(judge))
       ask(peer, atMs, done)
     })
   }

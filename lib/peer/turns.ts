@@ -12,6 +12,8 @@ export interface Driven {
   readonly tick: () => void
 }
 
+/** A timer that fires so late comes after a stall, or after its cause: what waits at the sockets was sent before it. */
+const lateMs = 5
 /** Ticks of one turn before the loop yields: a machine that is always due must not starve the rest. */
 const tickRoundsMax = 4
 
@@ -123,7 +125,9 @@ export class Turns {
     if (atMs === Infinity) return
     this.#cancelTimer = this.#env.at(atMs, () => {
       this.#cancelTimer = undefined
-      this.#end()
+      // The event loop fires timers before it reads: a peer that was stalled would judge the others by its own silence.
+      if (this.#env.now().monotonicMs - atMs > lateMs) this.#schedule()
+      else this.#end()
     })
   }
 }

@@ -88,6 +88,7 @@ export class LeaderPlan {
   readonly #requests = new Map<PartitionId, PlacementRequest>()
   #settledAtMs = -Infinity
   #ledSinceMs = -Infinity
+  #awakeMs = -Infinity
 
   constructor(self: MemberId, options: LeaseOptions, view: LeaderView) {
     this.#self = self
@@ -98,6 +99,16 @@ export class LeaderPlan {
 
   deadline(): number | undefined {
     return this.#isLeading ? this.#deadlineMs : undefined
+  }
+
+  /**
+   * At every step of this member, which renews its own lease among others: a leader that missed two renewals of its own
+   * has not listened meanwhile, and whoever seems silent may have renewed.
+   */
+  awake(nowMs: number): void {
+    const isStalled = nowMs - this.#awakeMs > 2 * this.#options.renewIntervalMs
+    this.#awakeMs = nowMs
+    if (isStalled && this.#isLeading) this.#watch.stalled(nowMs, this.#state)
   }
 
   /** A new leader counts each member's lease from the latest acknowledgement of any former one. */
@@ -129,6 +140,7 @@ export class LeaderPlan {
   renew(nowMs: number, from: MemberId, sequence: number): void {
     if (!this.#isLeading || this.#renewals.length >= renewalsMax) return
     this.#renewals.push({ from, sequence, receivedAtMs: nowMs })
+    if (this.#state.members.has(from)) this.#watch.heard(from, nowMs)
     this.#wake(nowMs + renewalGatherMs)
   }
 

@@ -70,6 +70,22 @@ export class MemberWatch {
     for (const member of before.members.keys()) if (!state.members.has(member)) this.#forget(member)
   }
 
+  /** It renewed, and waits for the round that confirms it: not silent. */
+  heard(member: MemberId, nowMs: number): void {
+    this.#extend(member, nowMs)
+  }
+
+  /** This leader did not listen for a while: all get the time of one renewal to be heard. */
+  stalled(nowMs: number, state: ClusterState): void {
+    for (const member of state.members.keys()) this.#extend(member, nowMs)
+  }
+
+  /** Waiting longer before a member is called silent is always safe. */
+  #extend(member: MemberId, nowMs: number): void {
+    const untilMs = nowMs + this.#options.renewIntervalMs
+    if (untilMs > (this.#graceUntilMs.get(member) ?? -Infinity)) this.#graceUntilMs.set(member, untilMs)
+  }
+
   /** A lease was granted: from now on only its end counts. */
   granted(member: MemberId, receivedAtMs: number): void {
     this.book.granted(member, receivedAtMs)

@@ -135,6 +135,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   step(now: Instant, input: PlacementInput): readonly PlacementEffect[] {
     const effects: PlacementEffect[] = []
     if (this.#lease.watchWall(now)) effects.push(warn('placement.wall-clock-leapt', { member: this.#member }))
+    this.#plan.awake(now.monotonicMs)
     this.#fold(now, input, effects)
     this.#announce(now, effects)
     return effects

@@ -55,6 +55,16 @@ export class VirtualEnv implements Env {
     this.monotonicMs = untilMs
   }
 
+  /** Nothing happens for so long after the next timer was due; then it fires, and only then is read what came in meanwhile. */
+  stall(ms: number, read: () => void): void {
+    const timer = this.#next()
+    if (timer === undefined) throw new Error('nothing is due')
+    this.#timers.delete(timer)
+    this.monotonicMs = timer.atMs + ms
+    timer.callback()
+    read()
+  }
+
   /** Lets time pass until the promise has settled. */
   async until<T>(promise: Promise<T>): Promise<T> {
     let isSettled = false

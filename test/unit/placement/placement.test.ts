@@ -103,6 +103,15 @@ describe('a leader', () => {
     for (const name of ['a', 'b', 'c']) expect(cell.leaseUntilMs(name)).toBeLessThan(cell.nowMs)
   })
 
+  it('takes nobody for silent because it did not listen itself', () => {
+    const cell = settled()
+    // The whole machine stood still.
+    cell.nowMs += nodeLeaseMs + 200
+    cell.run(300)
+    for (const name of ['a', 'b', 'c']) expect(cell.state.members.get(name)?.state).toBe('live')
+    expect(cell.effects.filter(({ effect }) => effect.kind === 'emit').map(({ effect }) => effect)).toEqual([])
+  })
+
   it('that is new gives away nothing before the leases of the former one have run out', () => {
     const cell = settled()
     cell.cut.add('a')
