@@ -5,7 +5,7 @@ import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ReadyLine } from '../start/banner.ts'
-import type { Holdings } from '../start/holdings.ts'
+import type { Answer, Answers } from '../start/holdings.ts'
 
 export interface PeersOptions {
   /** Working folder of the peers: their output and logs. */
@@ -66,15 +66,17 @@ export class Peers {
     this.#list()
   }
 
-  /** What the peer holds; undefined if it does not answer. */
-  async holdings(name: string): Promise<Holdings | undefined> {
+  /** Undefined if it does not answer. */
+  async ask<Q extends keyof Answers>(name: string, asked: Q): Promise<Answers[Q] | undefined> {
     const child = this.#running.get(name)?.child
     if (child === undefined) return undefined
-    const answer = once(child, 'message', { signal: AbortSignal.timeout(answerMsMax) })
-    answer.catch(() => undefined)
-    child.send('holdings', () => undefined)
+    const signal = AbortSignal.timeout(answerMsMax)
+    child.send(asked, () => undefined)
     try {
-      return ((await answer) as [Holdings])[0]
+      for (;;) {
+        const [answer] = (await once(child, 'message', { signal })) as [Answer<keyof Answers>]
+        if (answer.asked === asked) return answer as unknown as Answers[Q]
+      }
     } catch {
       return undefined
     }

@@ -26,6 +26,8 @@ export interface ProducerOptions {
   /** Not before this may the nth one be sent, in ms from `startMs`. */
   readonly dueMs: (at: number) => number
   readonly startMs: number
+  /** The last ones, from this one on, wait for that: so that the second death comes under load, however slow the machine. */
+  readonly held: { readonly from: number; readonly until: Promise<void> }
   readonly peers: Peers
   /** Which peer the first request goes to: the halves of a delivery go to different ones. */
   readonly offset: number
@@ -61,13 +63,14 @@ export class Producer {
 
   /** Resolves when each half was accepted, or given up. Rejects with the reason of a refusal that no retry can mend. */
   async run(): Promise<void> {
-    const { count, startMs, dueMs } = this.#options
+    const { count, startMs, dueMs, held } = this.#options
     let next = 0
     const lane = async (): Promise<void> => {
       while (next < count) {
         const at = next++
         const waitMs = startMs + dueMs(at) - performance.now()
         if (waitMs > 1) await pause(waitMs)
+        if (at >= held.from) await held.until
         await this.#enter()
         await this.#deliver(at)
         this.#leave()

@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url'
 import { deliveries, type Delivery } from './input.ts'
 import { Output, recount, type Recount } from './output.ts'
 import { Peers } from './peers.ts'
-import type { Holdings } from '../start/holdings.ts'
+import type { Standing } from '../start/holdings.ts'
 import { Producer, type Acceptance } from './producer.ts'
 
 export interface DemoOptions {
@@ -62,6 +62,7 @@ const sendSeconds = 20
 /** The payload follows its head after so long, so that there are always deliveries that wait for their other half. */
 const payloadLagMs = 150
 const lookMs = 25
+const askMs = 100
 const safeMsMax = 20_000
 /** After the last acceptance, without a further line written: then what is missing is lost. */
 const quietMsMax = 15_000
@@ -105,6 +106,8 @@ class Demo {
   readonly #half = new Set<string>()
   readonly #wholeMs = new Map<string, number>()
   readonly #kills: KillRecord[] = []
+  /** Both peers have died, or the play broke off. */
+  readonly #played = Promise.withResolvers<void>()
   #startMs = 0
 
   constructor(options: DemoOptions) {
@@ -129,7 +132,7 @@ class Demo {
     this.#startMs = performance.now()
     const producers = [this.#producer('head', 0, 0), this.#producer('payload', 1, payloadLagMs)] as const
     const sending = Promise.all(producers.map(producer => producer.run()))
-    const play = this.#play(producers)
+    const play = this.#play(producers).finally(() => this.#played.resolve())
     await Promise.all([sending, play])
     const sentMs = performance.now()
     await this.#settle(messages)
@@ -160,6 +163,7 @@ class Demo {
       },
       dueMs: at => lagMs + at * everyMs,
       startMs: this.#startMs,
+      held: { from: Math.floor(messages * 0.9), until: this.#played.promise },
       peers: this.peers,
       offset,
       accepted: acceptance => this.#take(half, acceptance),
@@ -193,7 +197,7 @@ class Demo {
 
   async #kill(peer: string): Promise<void> {
     await this.#safe()
-    const held = await this.peers.holdings(peer)
+    const held = await this.peers.ask(peer, 'holdings')
     const seen = this.#output.seenMs
     const dying = this.peers.kill(peer)
     const underWay = [...this.#wholeMs.keys()].filter(id => !seen.has(id))
@@ -221,12 +225,12 @@ class Demo {
     await this.#until('copied', ({ copies, live }) => live === this.peers.names.length && copies >= 2)
   }
 
-  async #until(what: string, isIt: (held: Holdings) => boolean): Promise<void> {
+  async #until(what: string, isIt: (standing: Standing) => boolean): Promise<void> {
     const untilMs = performance.now() + safeMsMax
     while (performance.now() < untilMs) {
-      const held = await Promise.all(this.peers.names.map(name => this.peers.holdings(name)))
-      if (held.length > 0 && held.every(each => each !== undefined && isIt(each))) return
-      await pause(lookMs)
+      const standings = await Promise.all(this.peers.names.map(name => this.peers.ask(name, 'standing')))
+      if (standings.length > 0 && standings.every(each => each !== undefined && isIt(each))) return
+      await pause(askMs)
     }
     throw new Error(`the cluster was not ${what} again within ${safeMsMax / 1_000} s`)
   }

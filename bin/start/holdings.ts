@@ -8,25 +8,47 @@ import type { Plan } from '../../lib/flow/plan.ts'
 import type { Grid } from '../../lib/grid/handles.ts'
 import type { PeerFlows } from './flows.ts'
 
+/** Answers 'holdings': cheap enough to ask once in a while, since it counts in each partition. */
 export interface Holdings {
   readonly openGroups: number
   readonly inHand: number
-  /** Of the cluster, as this peer knows it. */
+}
+
+/** Answers 'standing': how the cluster stands, as this peer knows it. */
+export interface Standing {
   readonly safety: number
-  /** The fewest that any partition has, and members that count as live: both as this peer knows them. */
+  /** The fewest that any partition has. */
   readonly copies: number
+  /** Members that count as live. */
   readonly live: number
 }
+
+export interface Answers {
+  readonly holdings: Holdings
+  readonly standing: Standing
+}
+
+/** What comes back names what was asked. */
+export type Answer<Q extends keyof Answers> = { readonly asked: Q } & Answers[Q]
 
 export function answerParent(grid: Grid, plans: readonly Plan[], flows: PeerFlows | undefined): void {
   if (process.env['SKEIN_DEMO'] === undefined || process.send === undefined) return
   process.on('disconnect', () => process.exit(1))
-  process.on('message', () => {
-    void holdings(grid, plans, flows).then(
-      held => process.send?.(held),
-      () => process.send?.({ openGroups: 0, inHand: 0, safety: -1, copies: 0, live: 0 } satisfies Holdings),
+  process.on('message', asked => {
+    if (asked === 'standing') process.send?.({ asked, ...standing(grid) })
+    if (asked !== 'holdings') return
+    // No answer is an answer, too: whoever asks waits a while only.
+    holdings(grid, plans, flows).then(
+      held => process.send?.({ asked, ...held }),
+      () => undefined,
     )
   })
+}
+
+function standing(grid: Grid): Standing {
+  const { safety, partitions, members } = grid.status()
+  const live = members.filter(({ state }) => state === 'live').length
+  return { safety: safety.level, copies: partitions.copies, live }
 }
 
 async function holdings(grid: Grid, plans: readonly Plan[], flows: PeerFlows | undefined): Promise<Holdings> {
@@ -40,7 +62,5 @@ async function holdings(grid: Grid, plans: readonly Plan[], flows: PeerFlows | u
     }),
   )
   const openGroups = (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
-  const { safety, partitions, members } = grid.status()
-  const live = members.filter(({ state }) => state === 'live').length
-  return { openGroups, inHand: flows?.inHand ?? 0, safety: safety.level, copies: partitions.copies, live }
+  return { openGroups, inHand: flows?.inHand ?? 0 }
 }
