@@ -58,7 +58,7 @@ export interface StageSettings {
   readonly concurrency?: number | undefined
   /** Messages, roughly (see queue settings); full pushes back to the sources. Default 100,000. */
   readonly capacity?: number | undefined
-  /** Renewed while a message is worked on. Longer tolerates longer stalls; shorter redelivers sooner. Default '30s'. */
+  /** Renewed while a message is worked on. Longer tolerates longer stalls; shorter redelivers sooner. Default '10s'. */
   readonly lease?: Duration | undefined
 }
 
@@ -237,7 +237,7 @@ function bare(sources: readonly string[]): FlowNodes {
   return { name: '', sources: Object.fromEntries(sources.map(name => [name, {} as Source])), steps: [], deadLetter: '' }
 }
 
-const leaseMsDefault = 30_000
+const leaseMsDefault = 10_000
 
 /** Throws InvalidError. */
 export function stageNode(name: string, settings: StageSettings): StageNode {

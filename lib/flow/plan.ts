@@ -51,7 +51,7 @@ export function queueName({ name, version }: Pick<Plan, 'name' | 'version'>, sta
 
 type Growing<T> = { -readonly [K in keyof T]: T[K] }
 
-const entry = { concurrency: 16, capacity: 100_000, leaseMs: 30_000 }
+const entry = { concurrency: 16, capacity: 100_000, leaseMs: 10_000 }
 
 /** Throws InvalidError. */
 export function planOf(nodes: FlowNodes): Plan {

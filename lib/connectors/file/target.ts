@@ -9,6 +9,7 @@
  */
 import { basename, dirname, extname, join } from 'node:path'
 import type { MemberId, PartitionId } from '../../base/ids.ts'
+import { ConflictError } from '../../base/errors.ts'
 import { durationMs, type Duration } from '../../grid/duration.ts'
 import type { AnyMessage, Message } from '../../flow/message.ts'
 import type { Departure, OpenJournal, Target, TargetHost, Written } from '../../flow/ports.ts'
@@ -97,14 +98,19 @@ class FileJournal implements OpenJournal {
   }
 
   async close(): Promise<void> {
-    for (const [partition, page] of this.#pages)
-      try {
-        await page.close()
-      } catch (error) {
-        // Its lines are committed: whoever owns the partition then publishes them.
-        this.#host.log('warn', 'file.close-failed', { partition, reason: reasonOf(error) })
-      }
+    await Promise.all([...this.#pages].map(([partition, page]) => this.#closePage(partition, page)))
     this.#pages.clear()
+  }
+
+  /** What cannot be published now is committed all the same: whoever owns the partition then publishes it. */
+  async #closePage(partition: PartitionId, page: Page): Promise<void> {
+    try {
+      await page.close()
+    } catch (error) {
+      // A conflict: somebody has taken it over, and published it.
+      if (!(error instanceof ConflictError))
+        this.#host.log('warn', 'file.close-failed', { partition, reason: reasonOf(error) })
+    }
   }
 
   async #sweepPartition(partition: PartitionId, live: ReadonlySet<MemberId>): Promise<void> {
