@@ -57,17 +57,14 @@ export function optional<T>(inner: Shape<T>): Shape<T | undefined> {
 
 export function list<T>(inner: Shape<T>, lengthMax = 1_000_000): Shape<readonly T[]> {
   return {
-    pack: value => {
-      const out: unknown[] = []
-      for (let i = 0; i < value.length; i++) out.push(inner.pack(value[i] as T))
-      return out
-    },
+    pack: value => value.map(item => inner.pack(item)),
     unpack: (raw, path) => {
       if (!Array.isArray(raw) || raw.length > lengthMax) return malformed(path, `a list of at most ${lengthMax}`)
-      const out: T[] = []
+      // A copy has its final length: an array that grows takes room for sixteen more.
+      const out: T[] = raw.slice()
       let at = 0
       try {
-        for (; at < raw.length; at++) out.push(inner.unpack(raw[at]))
+        for (; at < raw.length; at++) out[at] = inner.unpack(raw[at])
       } catch (error) {
         throw within(within(error, `[${at}]`), path)
       }
@@ -102,8 +99,8 @@ export function record<T extends object>(fields: Fields<T>): Shape<T> {
   }
   const shape: RecordShape<T> = {
     pack: value => {
-      const out: unknown[] = []
-      for (let i = 0; i < count; i++) out.push((shapes[i] as Shape<unknown>).pack(value[names[i] as keyof T & string]))
+      const out: unknown[] = names.slice()
+      for (let i = 0; i < count; i++) out[i] = (shapes[i] as Shape<unknown>).pack(value[names[i] as keyof T & string])
       return out
     },
     unpack: (raw, path) => {

@@ -3,7 +3,7 @@ import { ConflictError } from '../base/errors.ts'
 import type { PartitionId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
 import type { Version } from '../structures/cases.ts'
-import type { MapGetResult, MapPutResult } from '../structures/map-operations.ts'
+import type { MapGetResult, MapOperation, MapPutResult } from '../structures/map-operations.ts'
 import type { Calls, Timed } from './calls.ts'
 import { durationMs, type Duration } from './duration.ts'
 import type { Entry, GridMap, MapSettings, OperationOptions, PutOptions, WriteOptions } from './handles.ts'
@@ -39,7 +39,14 @@ export class StoredMap<V> implements GridMap<V> {
   }
 
   async put(key: string, value: V, options: PutOptions = {}): Promise<Version> {
-    return await this.#put(key, value, options, this.#calls.timed(options))
+    const timed = this.#calls.timed(options)
+    const [version] = (await this.#calls.runAt(
+      key,
+      this.#putOperation(key, value, options),
+      timed,
+      options,
+    )) as unknown as MapPutResult
+    return version
   }
 
   async delete(key: string, options?: WriteOptions & { readonly ifVersion?: Version | undefined }): Promise<boolean> {
@@ -102,22 +109,11 @@ export class StoredMap<V> implements GridMap<V> {
     return { value: this.#codec.decode(value), version, remainingMs: remainingMs < 0 ? undefined : remainingMs }
   }
 
-  async #put(key: string, value: V, options: PutOptions, timed: Timed): Promise<Version> {
+  #putOperation(key: string, value: V, options: PutOptions): MapOperation {
     const { ttl, ifVersion, ifAbsent, ifPresent } = options
     const ttlMs = optionalMs(ttl, 'ttl') ?? this.#ttlMs
     const bytes = this.#codec.encode(value)
-    const operation = {
-      kind: 'map.put',
-      map: this.name,
-      key,
-      value: bytes,
-      ttlMs,
-      ifVersion,
-      ifAbsent,
-      ifPresent,
-    } as const
-    const [version] = (await this.#calls.runAt(key, operation, timed, options)) as unknown as MapPutResult
-    return version
+    return { kind: 'map.put', map: this.name, key, value: bytes, ttlMs, ifVersion, ifAbsent, ifPresent }
   }
 
   async #delete(
@@ -138,7 +134,8 @@ export class StoredMap<V> implements GridMap<V> {
   ): Promise<void> {
     if (next !== undefined) {
       const condition = entry === undefined ? { ifAbsent: true } : { ifVersion: entry.version }
-      await this.#put(key, next, { ...options, ...condition }, timed)
+      const put = this.#putOperation(key, next, { ...options, ...condition })
+      await this.#calls.runAt(key, put, timed, options)
     } else if (entry !== undefined) await this.#delete(key, { ...options, ifVersion: entry.version }, timed)
   }
 

@@ -4,7 +4,7 @@
  * answers. Without a lease, or below `minCopies`, a write that was committed gets no answer at all: its caller asks
  * again and finds the recorded result (P5), or gives up without knowing.
  */
-import type { MemberId } from '../base/ids.ts'
+import type { MemberId, SessionId } from '../base/ids.ts'
 import type { CallId, Command, LogEntry, Outcome, Query } from './command.ts'
 import { sessionStanding } from './sessions.ts'
 import type { Tenure } from './tenure.ts'
@@ -25,9 +25,9 @@ interface Reader extends Waiter {
 export class OpenCalls {
   readonly #tenure: Tenure
   // Index of the logged entry -> who waits for its outcome, and the name of the call.
-  readonly #waiters = new Map<number, { readonly call: string; readonly attempts: Waiter[] }>()
-  // Name of the call -> index of its entry that is not applied yet.
-  readonly #logged = new Map<string, number>()
+  readonly #waiters = new Map<number, { readonly call: CallId; readonly attempts: Waiter[] }>()
+  // Session -> sequence of the call -> index of its entry that is not applied yet.
+  readonly #logged = new Map<SessionId, Map<number, number>>()
   // Index of a maintain entry -> reads that come after it.
   readonly #readers = new Map<number, Reader[]>()
   #readerCount = 0
@@ -46,7 +46,7 @@ export class OpenCalls {
     const waiting = this.#waiters.get(entry.index)
     if (waiting !== undefined) {
       this.#waiters.delete(entry.index)
-      this.#logged.delete(waiting.call)
+      this.#unlog(waiting.call)
       const { turn, hasCopies } = this.#tenure
       if (outcome !== undefined && turn.hasLease && hasCopies)
         for (const { to, id } of waiting.attempts) turn.reply(to, id, outcome)
@@ -88,8 +88,9 @@ export class OpenCalls {
     if (standing === 'unknown') return replica.sendBack(from, id, 'not-open')
     if (standing === 'ended') return turn.reply(from, id, { kind: 'indeterminate', message: 'the session has ended' })
     if (!this.#tenure.hasCopies) return replica.sendBack(from, id, 'few-copies')
-    const call = nameOf(command.call)
-    const attempts = this.#waiters.get(this.#logged.get(call) ?? 0)?.attempts
+    const { call } = command
+    const logged = this.#logged.get(call.session)
+    const attempts = this.#waiters.get(logged?.get(call.sequence) ?? 0)?.attempts
     if (attempts !== undefined) {
       if (attempts.length >= attemptsMax) attempts.shift()
       attempts.push({ to: from, id })
@@ -101,12 +102,15 @@ export class OpenCalls {
     }
     const index = this.#tenure.propose(command)
     this.#waiters.set(index, { call, attempts: [{ to: from, id }] })
-    this.#logged.set(call, index)
+    if (logged === undefined) this.#logged.set(call.session, new Map([[call.sequence, index]]))
+    else logged.set(call.sequence, index)
   }
-}
 
-function nameOf(call: CallId): string {
-  return `${call.session}/${call.sequence}`
+  #unlog({ session, sequence }: CallId): void {
+    const logged = this.#logged.get(session)
+    logged?.delete(sequence)
+    if (logged?.size === 0) this.#logged.delete(session)
+  }
 }
 
 function refused(code: 'INVALID' | 'GRID_FULL', message: string): Outcome {

@@ -322,8 +322,8 @@ export class PartitionState {
     if (this.#meetsLock(operations)) return locked
     const twice = conflicting(operations, this.#machine)
     if (twice !== undefined) return refused(twice.refusal, twice.operation)
-    for (const [ordinal, operation] of operations.entries()) {
-      const refusal = this.#machine.check(operation, { ...time, session, ordinal })
+    for (let ordinal = 0; ordinal < operations.length; ordinal++) {
+      const refusal = this.#machine.check(operations[ordinal] as Operation, contextOf(time, session, ordinal))
       if (refusal !== undefined) return refused(refusal, ordinal)
     }
     return undefined
@@ -331,7 +331,7 @@ export class PartitionState {
 
   #run(operations: readonly Operation[], session: SessionId, time: EntryTime): Outcome {
     const run = (operation: Operation, ordinal: number): Plain =>
-      this.#machine.execute(operation, { ...time, session, ordinal })
+      this.#machine.execute(operation, contextOf(time, session, ordinal))
     return { kind: 'done', results: operations.map(run) }
   }
 
@@ -339,6 +339,10 @@ export class PartitionState {
     if (this.#transactions.preparedCount === 0) return false
     return operations.some(operation => this.#machine.locks(operation).some(key => this.#transactions.isLocked(key)))
   }
+}
+
+function contextOf({ epoch, index, atMs, monotonicMs }: EntryTime, session: SessionId, ordinal: number): ApplyContext {
+  return { epoch, index, ordinal, atMs, session, monotonicMs }
 }
 
 /**

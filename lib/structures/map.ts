@@ -10,7 +10,7 @@ import { Deadlines } from './deadlines.ts'
 import { againMs } from './leases.ts'
 import type { MapOperation, MapQuery } from './map-operations.ts'
 import type { StructureOperation } from './operations.ts'
-import { due, dueAtMs, found, isDue, pageRefusal, refusal, refused } from './structure.ts'
+import { Spaces, due, dueAtMs, found, isDue, pageRefusal, refusal, refused } from './structure.ts'
 import type { IsLocked, Partition, Structure } from './structure.ts'
 
 /** In space `map:${map}` by key. `expiresAtMs` 0: never. */
@@ -23,6 +23,7 @@ interface Address {
 
 export class MapStructure implements Structure<MapOperation, MapQuery> {
   readonly #partition: Partition
+  readonly #spaces = new Spaces('map:')
   readonly #expiries = new Deadlines<string, Address>()
 
   constructor(partition: Partition) {
@@ -92,7 +93,7 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
       case 'map.entries':
         return pageRefusalOr(query.max, () => this.#page(query.map, query.after, query.max, atMs))
       case 'map.size':
-        return found(this.#partition.store.count(spaceOf(query.map)))
+        return found(this.#partition.store.count(this.#spaces.of(query.map)))
     }
   }
 
@@ -116,7 +117,7 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
   }
 
   #page(map: string, after: string | undefined, max: number, atMs: number): QueryResult {
-    const page = this.#partition.store.page(spaceOf(map), after, max) as readonly (readonly [string, Entry])[]
+    const page = this.#partition.store.page(this.#spaces.of(map), after, max) as readonly (readonly [string, Entry])[]
     const expired = page.filter(([, entry]) => isDue(entry[2], atMs))
     if (expired.length > 0) return due(...expired.map(([key, entry]) => expire({ map, key }, entry)))
     return found([
@@ -126,7 +127,7 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
   }
 
   #get({ map, key }: Address): Entry | undefined {
-    return this.#partition.store.get(spaceOf(map), key) as Entry | undefined
+    return this.#partition.store.get(this.#spaces.of(map), key) as Entry | undefined
   }
 
   #live(address: Address, atMs: number): Entry | undefined {
@@ -135,17 +136,22 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
   }
 
   #put(address: Address, entry: Entry): void {
-    this.#partition.store.put(spaceOf(address.map), address.key, entry)
+    this.#partition.store.put(this.#spaces.of(address.map), address.key, entry)
     this.#arm(address, entry)
   }
 
   #delete({ map, key }: Address): void {
-    this.#partition.store.delete(spaceOf(map), key)
-    this.#expiries.delete(nameOf({ map, key }))
+    this.#partition.store.delete(this.#spaces.of(map), key)
+    this.#disarm({ map, key })
+  }
+
+  /** Most maps have no lives at all: then there is no name to make. */
+  #disarm(address: Address): void {
+    if (this.#expiries.size > 0) this.#expiries.delete(nameOf(address))
   }
 
   #arm({ map, key }: Address, entry: Entry): void {
-    if (entry[2] === 0) this.#expiries.delete(nameOf({ map, key }))
+    if (entry[2] === 0) this.#disarm({ map, key })
     else this.#expiries.set(nameOf({ map, key }), entry[2], { map, key })
   }
 }
@@ -174,10 +180,6 @@ function conflict(what: string, version: Version | undefined): Refusal {
 
 function isSame(a: Version, b: Version): boolean {
   return a[0] === b[0] && a[1] === b[1] && a[2] === b[2]
-}
-
-function spaceOf(map: string): string {
-  return `map:${map}`
 }
 
 function lockOf({ map, key }: Address): string {

@@ -22,7 +22,7 @@ import type { Listed, QueueOperation, QueueQuery, QueueStats, Taken } from './qu
 import { backoffMs, dropPolicy, keepPolicy, policyOf, policyWith } from './queue-policy.ts'
 import { QueueShard, type Shelf } from './queue-shard.ts'
 import { positionKey } from './sequences.ts'
-import { dueAtMs, found, isDue, pageRefusal, refusal, refused } from './structure.ts'
+import { Spaces, dueAtMs, found, isDue, pageRefusal, refusal, refused } from './structure.ts'
 import type { IsLocked, Partition, Structure } from './structure.ts'
 
 /** Where a message lies. */
@@ -35,6 +35,7 @@ type Query = Extract<QueueQuery, { readonly queue: string }>
 
 export class QueueStructure implements Structure<QueueOperation, Query> {
   readonly #partition: Partition
+  readonly #spaces = new Spaces('queue:')
   readonly #dead: DeadLetters
   readonly #shards = new Map<string, QueueShard>()
   readonly #leases = new Leases<Place>()
@@ -85,7 +86,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
 
   /** FULL unless so many more fit. */
   roomRefusal(queue: string, count: number, capacity: number): Refusal | undefined {
-    if (this.#partition.store.count(spaceOf(queue)) + count <= capacity) return undefined
+    if (this.#partition.store.count(this.#spaces.of(queue)) + count <= capacity) return undefined
     return refusal('FULL', `queue ${queue} holds ${capacity} messages here`, capacity)
   }
 
@@ -274,12 +275,12 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
 
   #remove(place: Place): Message {
     const message = this.#get(place) as Message
-    this.#partition.store.delete(spaceOf(place.queue), positionKey(place.position))
+    this.#partition.store.delete(this.#spaces.of(place.queue), positionKey(place.position))
     this.#leases.delete(tokenOf(message))
     this.#expiries.delete(place.position)
     const shard = this.#shards.get(place.queue)
     shard?.leave(place.position, message)
-    if (this.#partition.store.count(spaceOf(place.queue)) === 0) {
+    if (this.#partition.store.count(this.#spaces.of(place.queue)) === 0) {
       this.#shards.delete(place.queue)
       dropPolicy(this.#partition.store, place.queue)
     }
@@ -301,7 +302,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   }
 
   #stats(queue: string, atMs: number): QueueStats {
-    const total = this.#partition.store.count(spaceOf(queue))
+    const total = this.#partition.store.count(this.#spaces.of(queue))
     const shard = this.#shards.get(queue)
     if (shard === undefined) return [0, 0, 0, 0, 0]
     this.#wake(atMs)
@@ -313,7 +314,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
     this.#wake(atMs)
     const shard = this.#shards.get(queue)
     const key = after === undefined ? undefined : positionKey(after)
-    const page = this.#partition.store.page(spaceOf(queue), key, max) as readonly (readonly [string, Message])[]
+    const page = this.#partition.store.page(this.#spaces.of(queue), key, max) as readonly (readonly [string, Message])[]
     const rows = page.map(([key, message]): Listed => {
       const [id, body, , , enqueuedAtMs, , , attempt, , , , lastError] = message
       const state = shard?.stateOf(Number(key), message) ?? 'blocked'
@@ -329,11 +330,11 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   }
 
   #get({ queue, position }: Place): Message | undefined {
-    return this.#partition.store.get(spaceOf(queue), positionKey(position)) as Message | undefined
+    return this.#partition.store.get(this.#spaces.of(queue), positionKey(position)) as Message | undefined
   }
 
   #put({ queue, position }: Place, message: Message): void {
-    this.#partition.store.put(spaceOf(queue), positionKey(position), message)
+    this.#partition.store.put(this.#spaces.of(queue), positionKey(position), message)
   }
 }
 
@@ -350,8 +351,4 @@ export function leaseTerms(
 
 function lockOf(queue: string, token: number): string {
   return `queue:${queue}/t/${token}`
-}
-
-function spaceOf(queue: string): string {
-  return `queue:${queue}`
 }

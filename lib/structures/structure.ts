@@ -47,6 +47,26 @@ export interface Structure<O, Q> {
 
 export const pageMax = 1_000
 
+/** Names of spaces, e.g. 'map:carts'. Remembers the last: made anew for each look it would be hashed anew as well. */
+export class Spaces {
+  readonly #prefix: string
+  #name = ''
+  #space: string
+
+  constructor(prefix: string) {
+    this.#prefix = prefix
+    this.#space = prefix
+  }
+
+  of(name: string): string {
+    if (name !== this.#name) {
+      this.#name = name
+      this.#space = this.#prefix + name
+    }
+    return this.#space
+  }
+}
+
 export function refusal(code: Refusal['code'], message: string, detail: Plain = null): Refusal {
   return { code, message, detail }
 }
