@@ -122,13 +122,13 @@ export class Requests {
       sendings: [],
       retransmitMs: this.#options.retransmitMs,
     }
-    this.#wakes.wakeAt(request, request.deadlineMs)
     if (request.body.kind === 'query' || reserved) {
       route.active.add(request)
       this.#send(nowMs, request)
     } else {
       route.waiting.add(request)
       this.#pump(nowMs, wanted.partition, route)
+      if (request.state === 'waiting') this.#wakes.wakeAt(request, request.deadlineMs)
     }
     return request
   }
