@@ -10,6 +10,8 @@ import { Fabric, type FabricOptions } from './fabric.ts'
 import { Machine } from './machine.ts'
 import { Observer } from './observer.ts'
 import type { World } from './world.ts'
+import type { Grids, Ran } from './grids.ts'
+import type { MemberGrid } from '../lib/grid/grid.ts'
 
 export interface ClusterOptions {
   readonly nodeCount: number
@@ -24,12 +26,13 @@ export interface ClusterOptions {
   readonly createState: () => StateMachine
   readonly shape: Shape<WireMessage> | undefined
   readonly isFrozen: boolean
+  readonly hasGrid: boolean
 }
 
 /** What a call may take over its deadline while its machine is awake: the lag of a turn and the reply's way. */
 const lateMaxMs = 1_000
 
-export class Cluster implements Client {
+export class Cluster implements Client, Grids {
   readonly machines: readonly Machine[]
   readonly fabric: Fabric<WireMessage>
   readonly observer: Observer
@@ -58,6 +61,7 @@ export class Cluster implements Client {
             createState: options.createState,
             shape: options.shape,
             isFrozen: options.isFrozen,
+            hasGrid: options.hasGrid,
           },
           {
             emitted: (machine, event) => observer.emitted(machine, event),
@@ -159,6 +163,38 @@ export class Cluster implements Client {
 
   transact(node: number, parts: readonly Part[], deadlineMs: number, settle: (outcome: Settled) => void): void {
     this.#enter(node, deadlineMs, settle, (peer, atMs, done) => peer.transact(parts, atMs, done))
+  }
+
+  // --- the grids port ---
+
+  run<T>(node: number, work: (grid: MemberGrid) => Promise<T>, settle: (ran: Ran<T>) => void): void {
+    const machine = this.machines[node]
+    const grid = machine?.running?.grid
+    if (machine === undefined || grid === undefined) return void this.#world.after(0, () => settle({ kind: 'died' }))
+    let isOpen = true
+    const done = (ran: Ran<T>): void => {
+      if (!isOpen) return
+      isOpen = false
+      unwatch()
+      // A continuation belongs to no event of the world: what follows from it does.
+      this.#world.after(0, () => settle(ran))
+    }
+    const unwatch = machine.watch(() => done({ kind: 'died' }))
+    machine.running?.process.enter(() => {
+      work(grid).then(
+        value => done({ kind: 'done', value }),
+        (error: unknown) => done({ kind: 'failed', error }),
+      )
+    })
+  }
+
+  whenStarted(started: (node: number, grid: MemberGrid) => void): void {
+    this.machines.forEach((machine, node) =>
+      machine.whenStarted(() => {
+        const grid = machine.running?.grid
+        if (grid !== undefined) started(node, grid)
+      }),
+    )
   }
 
   #enter(

@@ -5,6 +5,7 @@
 import type { Emit } from '../lib/base/machine.ts'
 import type { StateMachine } from '../lib/replication/state-machine.ts'
 import type { ClusterState, Settings } from '../lib/consensus/cluster-state.ts'
+import { MemberGrid } from '../lib/grid/grid.ts'
 import { Peer } from '../lib/peer/peer.ts'
 import { wireVersions, type WireMessage } from '../lib/peer/wire.ts'
 import type { Shape } from '../lib/base/shape.ts'
@@ -24,6 +25,8 @@ export interface MachineOptions {
   /** Sends messages through their wire form. */
   readonly shape: Shape<WireMessage> | undefined
   readonly isFrozen: boolean
+  /** Runs the grid's handles over each peer. */
+  readonly hasGrid: boolean
 }
 
 export interface MachineListener {
@@ -42,6 +45,8 @@ export interface Running {
   readonly network: SimNetwork<WireMessage>
   readonly storage: SimStorage
   readonly peer: Peer
+  /** Undefined unless the machine was made to have one. */
+  readonly grid: MemberGrid | undefined
   readonly sinceMs: number
 }
 
@@ -53,6 +58,7 @@ export class Machine {
   readonly #fabric: Fabric<WireMessage>
   readonly #options: MachineOptions
   readonly #listener: MachineListener
+  readonly #whenStarted = new Set<() => void>()
   #startCount = 0
   #running: Running | undefined
   /** Where it looks for others when it starts. */
@@ -106,26 +112,32 @@ export class Machine {
       ...(shape && { shape }),
     })
     const storage = new SimStorage(process)
+    const grid = this.#options.hasGrid ? new MemberGrid({ env: process, name: this.name }) : undefined
     const peer = new Peer(
       {
         ...record,
         member,
         seeds: this.seeds,
         settings,
-        createState,
-        budget: { isFull: () => false },
+        createState: grid?.createState ?? createState,
+        budget: grid?.budget ?? { isFull: () => false },
         ...(this.expect !== undefined && { expect: this.expect }),
       },
       process,
       network,
       storage,
       {
-        applied: state => this.#listener.applied(this, state),
+        ...grid?.listener,
+        applied: state => {
+          grid?.listener.applied(state)
+          this.#listener.applied(this, state)
+        },
         opened: (partition, epoch) => this.#listener.opened(this, partition, epoch),
         expelled: () => process.turn(() => this.#startOver(member)),
       },
     )
-    this.#running = { member, process, network, storage, peer, sinceMs: world.nowMs }
+    grid?.attach(peer)
+    this.#running = { member, process, network, storage, peer, grid, sinceMs: world.nowMs }
     world.note('start', member)
     world.settle()
     peer.start().catch((error: unknown) => {
@@ -136,6 +148,18 @@ export class Machine {
         fields: { message: String(error) },
       })
     })
+    for (const started of this.#whenStarted) started()
+  }
+
+  /** Goes on purpose: hands everything over, is gone, and starts again as a fresh member. */
+  leave(): void {
+    this.#running?.process.enter(() => this.#running?.peer.leave())
+  }
+
+  /** `started` is called for the process that runs now, and at the start of each one after it. */
+  whenStarted(started: () => void): void {
+    this.#whenStarted.add(started)
+    if (this.#running !== undefined) started()
   }
 
   /** SIGKILL: the process is gone between two of its events; its connections close. */

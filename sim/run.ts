@@ -16,9 +16,11 @@ import { probeLiveness } from './checkers/liveness.ts'
 import { doublyServed } from './checkers/one-owner.ts'
 import { watchMemory } from './checkers/memory.ts'
 import type { Settled } from './client.ts'
-import type { Violation, Workload, WorkloadContext } from './workload.ts'
+import type { Violation, Workload, WorkloadContext, WorkloadFactory } from './workload.ts'
 import { bankWorkload } from './workloads/bank.ts'
 import { counterWorkload } from './workloads/counter.ts'
+import { flowWorkload } from './workloads/flow.ts'
+import { gridWorkload } from './workloads/grid.ts'
 import { groupWorkload } from './workloads/group.ts'
 import { lockWorkload } from './workloads/lock.ts'
 import { mapWorkload } from './workloads/map.ts'
@@ -36,10 +38,23 @@ export interface RunOptions {
   readonly plant?: PlantName | undefined
 }
 
-export const scenarioNames = ['random', 'calm', 'beyond', 'crashes', 'cuts', 'pauses', 'clocks', 'datagrams'] as const
+export const scenarioNames = [
+  'random',
+  'calm',
+  'beyond',
+  'crashes',
+  'cuts',
+  'pauses',
+  'clocks',
+  'datagrams',
+  'grid',
+  'flow',
+] as const
 export type ScenarioName = (typeof scenarioNames)[number]
 
-const scenarioKinds: Readonly<Record<Exclude<ScenarioName, 'random' | 'beyond'>, readonly FaultKind[]>> = {
+const scenarioKinds: Readonly<
+  Record<Exclude<ScenarioName, 'random' | 'beyond' | 'grid' | 'flow'>, readonly FaultKind[]>
+> = {
   calm: [],
   crashes: ['crash'],
   cuts: ['split', 'isolate', 'one-way', 'partial', 'flapping', 'broken-link', 'broken-lane', 'slow-link'],
@@ -47,6 +62,15 @@ const scenarioKinds: Readonly<Record<Exclude<ScenarioName, 'random' | 'beyond'>,
   clocks: ['wall-jump', 'suspend', 'stop'],
   datagrams: ['datagrams', 'broken-lane', 'crash'],
 }
+
+/** What works in the cluster: below the handles, so that histories are exact, or through them. */
+const structureWorkloads = [mapWorkload, counterWorkload, lockWorkload, queueWorkload, groupWorkload, bankWorkload]
+const handleWorkloads: Readonly<Record<'grid' | 'flow', readonly WorkloadFactory[]>> = {
+  grid: [gridWorkload],
+  flow: [flowWorkload],
+}
+/** Hops after each event of a run with promises: a chain of awaits through handles and runner. */
+const hopCount = 24
 
 export interface RunResult {
   readonly seed: number
@@ -97,11 +121,15 @@ class Run {
 
   constructor(options: RunOptions) {
     this.#options = options
-    this.#world = new World({ seed: options.seed })
-    const draws = this.#world.random.fork('options')
     const scenario = options.scenario ?? 'random'
+    const handles = scenario === 'grid' || scenario === 'flow' ? handleWorkloads[scenario] : undefined
+    this.#world = new World({ seed: options.seed, hopCount: handles === undefined ? 0 : hopCount })
+    const draws = this.#world.random.fork('options')
     this.#isInBudget = scenario === 'beyond' ? false : scenario !== 'random' || draws.chance(0.8)
-    this.#cluster = new Cluster(this.#world, drawCluster(draws, options.nodes))
+    this.#cluster = new Cluster(this.#world, {
+      ...drawCluster(draws, options.nodes),
+      hasGrid: handles !== undefined,
+    })
     this.#cluster.observer.isLossAllowed = !this.#isInBudget
     this.#nemesis = new Nemesis(this.#world, this.#cluster, {
       isInBudget: this.#isInBudget,
@@ -111,9 +139,7 @@ class Run {
       lastingRatio: draws.chance(0.3) ? 0.3 : 0,
     })
     this.#gathering = new Gathering(this.#world, this.#cluster)
-    this.#workloads = [mapWorkload, counterWorkload, lockWorkload, queueWorkload, groupWorkload, bankWorkload].map(
-      make => make(this.#context(draws.fork('workload'))),
-    )
+    this.#workloads = (handles ?? structureWorkloads).map(make => make(this.#context(draws.fork('workload'))))
   }
 
   async play(): Promise<RunResult> {
@@ -192,6 +218,7 @@ class Run {
     return {
       world: this.#world,
       client: this.#gathering,
+      grids: this.#cluster,
       random,
       lostPartitions: this.#cluster.observer.lostPartitions,
       spend: () => this.#operationCount < operationsMax,
@@ -223,7 +250,7 @@ class Run {
   }
 }
 
-function drawCluster(draws: Prng, nodes: number | undefined): ClusterOptions {
+function drawCluster(draws: Prng, nodes: number | undefined): Omit<ClusterOptions, 'hasGrid'> {
   const nodeCount = nodes ?? draws.int(3, 7)
   const copies = draws.chance(0.75) ? 2 : 3
   return {
@@ -240,7 +267,7 @@ function drawCluster(draws: Prng, nodes: number | undefined): ClusterOptions {
 }
 
 function drawKinds(draws: Prng, scenario: ScenarioName): readonly FaultKind[] {
-  if (scenario !== 'random' && scenario !== 'beyond') return scenarioKinds[scenario]
+  if (scenario in scenarioKinds) return scenarioKinds[scenario as keyof typeof scenarioKinds]
   const some = draws.shuffle(faultKinds).slice(0, draws.int(2, faultKinds.length))
   return some.includes('crash') || draws.chance(0.3) ? some : [...some, 'crash']
 }

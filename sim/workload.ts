@@ -5,6 +5,7 @@
  */
 import type { Prng } from '../lib/base/prng.ts'
 import type { Client, Settled } from './client.ts'
+import type { Grids } from './grids.ts'
 import type { World } from './world.ts'
 
 export interface Violation {
@@ -17,6 +18,8 @@ export interface Violation {
 export interface WorkloadContext {
   readonly world: World
   readonly client: Client
+  /** Empty-handed unless the run's machines have grids. */
+  readonly grids: Grids
   readonly random: Prng
   /** Partitions whose copies were all lost, as far as the cluster said so (P8): what was in them is excused. */
   readonly lostPartitions: ReadonlySet<number>

@@ -9,6 +9,7 @@ import { Structures } from '../../../lib/structures/structures.ts'
 import type { Prng } from '../../../lib/base/prng.ts'
 import type { Client, Part, Settled } from '../../../sim/client.ts'
 import type { Violation, WorkloadContext, WorkloadFactory } from '../../../sim/workload.ts'
+import { noGrids } from '../../../sim/grids.ts'
 import { World } from '../../../sim/world.ts'
 
 export type ToyBug =
@@ -171,6 +172,7 @@ export function playToy(
   const context: WorkloadContext = {
     world,
     client,
+    grids: noGrids,
     random: world.random.fork('workload'),
     lostPartitions: new Set(),
     spend: () => true,
