@@ -104,7 +104,11 @@ words.to(file('words.txt', { format: m => `${m.body.toUpperCase()}\n` }))
 words.to(http(m => `https://example.org/${m.body.trim()}`))
 words.contentBasedRouter(routes =>
   routes
-    .when('short', m => m.body.length < 3, short => short.to(log()))
+    .when(
+      'short',
+      m => m.body.length < 3,
+      short => short.to(log()),
+    )
     .otherwise(other => other.to(queue('long'))),
 )
 const narrowed = halves.filter((m): m is Extract<typeof m, { readonly source: 'head' }> => m.source === 'head')
