@@ -6,7 +6,7 @@
  *     npm run bench -- [--rounds 3] [--seconds 1] [--only set] [--in-flight 64] [--json] [--no-redis] [--profiles FOLDER] [--events]
  */
 import { parseArgs } from 'node:util'
-import { startCluster, type PeerProcess } from './cluster.ts'
+import { settled, startCluster, type PeerProcess } from './cluster.ts'
 import { median, medianOf, type Measured } from './load.ts'
 import { isRedisHere, RedisPair } from './redis.ts'
 import type { Load } from './workloads.ts'
@@ -30,6 +30,8 @@ interface Result {
 
 /** RabbitMQ 3.10, quorum queue over 3 nodes, 100 B, prefetch 100, on two cores: recorded, not measured here. */
 const quorumQueuePerSecond = 6_950
+
+const warmUpMs = 6_000
 
 const { values } = parseArgs({
   options: {
@@ -79,6 +81,7 @@ async function measure(row: Row, peers: readonly PeerProcess[], redis: RedisPair
   const theirs: Measured[] = []
   const cpu: number[] = []
   for (let round = 0; round < rounds; round++) {
+    await settled(peers)
     const beforeMicros = await cpuMicros(peers)
     const measured = await (peers[1] as PeerProcess).run(row.load)
     ours.push(measured)
@@ -110,6 +113,14 @@ function lineOf({ name, inFlight, skein, cpuMicros, redis, ratio }: Result): str
   return skein.failedCount === 0 ? text : `${text}  ${skein.failedCount} failed`
 }
 
+/** Code runs several times as fast once it is compiled, and a peer of a cluster has run for long. */
+async function warmUp(peers: readonly PeerProcess[]): Promise<void> {
+  const client = peers[1] as PeerProcess
+  const forMs = warmUpMs / 4
+  for (const owner of ['local', 'remote'] as const) await client.run({ kind: 'set', owner, inFlight: 256, forMs })
+  for (const batch of [1, 64]) await client.run({ kind: 'queue', batch, inFlight: 256, forMs })
+}
+
 const say = (text: string): void => {
   if (!values.json) console.log(text)
 }
@@ -128,6 +139,7 @@ say(
 )
 say('')
 say(line(['', 'in flight', 'skein op/s', 'p50 ms', 'p99 ms', 'CPU us/op', 'redis op/s', 'p50 ms', 'p99 ms', 'ratio']))
+await warmUp(peers)
 const results: Result[] = []
 for (const row of rows()) {
   const result = await measure(row, peers, redis)

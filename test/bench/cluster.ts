@@ -81,16 +81,21 @@ export class PeerProcess {
   }
 }
 
-/** Resolves when every partition has a backup and the partitions are spread. */
 export async function startCluster(count: number, options: ClusterOptions = {}): Promise<readonly PeerProcess[]> {
   const first = new PeerProcess('bench-1', [], options)
   const seeds = await first.joined()
   const rest = Array.from({ length: count - 1 }, (_, at) => new PeerProcess(`bench-${at + 2}`, seeds, options))
   await Promise.all(rest.map(peer => peer.joined()))
   const peers = [first, ...rest]
+  await settled(peers)
+  return peers
+}
+
+/** Resolves when every partition has a backup and the partitions are spread, also after peers lost sight of one another on a busy machine. */
+export async function settled(peers: readonly PeerProcess[]): Promise<void> {
   for (let waitedMs = 0; waitedMs < settleMsMax; waitedMs += 200) {
     const all = await Promise.all(peers.map(peer => peer.status()))
-    if (all.every(status => isSettled(status, count))) return peers
+    if (all.every(status => isSettled(status, peers.length))) return
     await sleep(200)
   }
   throw new Error('the cluster did not settle')

@@ -35,7 +35,7 @@ async function runMap(grid: Grid, { kind, owner, inFlight, forMs }: MapLoad): Pr
   const key = (at: number): string => keys[at % keys.length] as string
   if (kind === 'set') return await closedLoop(inFlight, forMs, at => map.put(key(at), body).then(() => 1))
   for (let at = 0; at < keys.length; at += 1_000)
-    await Promise.all(keys.slice(at, at + 1_000).map(each => map.put(each, body)))
+    await Promise.all(keys.slice(at, at + 1_000).map(each => map.put(each, body, { deadline: '60s' })))
   return await closedLoop(inFlight, forMs, at => map.get(key(at)).then(() => 1))
 }
 
