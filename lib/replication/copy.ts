@@ -7,6 +7,7 @@ import type { LogEntry } from './command.ts'
 import type { OutgoingTransfer } from './transfer.ts'
 import type { ReplicationOptions } from './options.ts'
 import type { PartitionLog } from './partition-log.ts'
+import { slowestBytesPerMs } from './send-window.ts'
 
 export interface Parcel {
   readonly previousEpoch: number
@@ -81,7 +82,8 @@ export class Copy {
   }
 
   isRetryDue(nowMs: number): boolean {
-    return this.isOutstanding && nowMs - this.#movedAtMs >= this.retryMs
+    const travelMs = Math.floor(this.#inFlightBytes / slowestBytesPerMs)
+    return this.isOutstanding && nowMs - this.#movedAtMs >= this.retryMs + travelMs
   }
 
   /** Nothing has moved for a while. */

@@ -15,6 +15,8 @@ import type { ClusterState } from '../consensus/cluster-state.ts'
 import { CallLane } from './call-lane.ts'
 import type { Command, Operation, Outcome, Query, TransactionId } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
+import { plainBytes } from './size.ts'
+import { SendWindow, slowestBytesPerMs, valueBytes } from './send-window.ts'
 import { Wakes } from './wakes.ts'
 
 /** What a request comes to. `retry` only where `isLockedFinal`. */
@@ -58,7 +60,9 @@ export interface Request {
   /** Where its sequence comes from, once it has one; of the session at that time. */
   lane: CallLane | undefined
   sequence: number
-  state: 'waiting' | 'sent' | 'backing-off' | 'answered'
+  /** held: its owner has enough under way. */
+  state: 'waiting' | 'held' | 'sent' | 'backing-off' | 'answered'
+  readonly bytes: number
   sentTo: MemberId | undefined
   hint: MemberId | undefined
   hopCount: number
@@ -86,6 +90,7 @@ export class Requests {
   readonly #routes = new Map<PartitionId, Route>()
   readonly #sendings = new Map<number, Request>()
   readonly #wakes = new Wakes<Request>()
+  readonly #window = new SendWindow<Request>()
   #state: ClusterState | undefined
   #session: SessionId | undefined
   #nextSending = 1
@@ -114,6 +119,7 @@ export class Requests {
       lane: reserved?.lane,
       sequence: reserved?.sequence ?? 0,
       state: 'waiting',
+      bytes: this.#bytesOf(wanted.body),
       sentTo: undefined,
       hint: undefined,
       hopCount: 0,
@@ -173,7 +179,10 @@ export class Requests {
       const isFinal = request.unansweredCount === 0 && outcome.code !== 'TOO_MANY_OPEN'
       if (isFinal) this.#answer(nowMs, request, outcome)
       else if (isNewest) this.#backOff(nowMs, request, backOff)
-    } else this.#answer(nowMs, request, outcome)
+    } else {
+      if (request.body.kind === 'query' && outcome.kind === 'done') this.#window.replied(plainBytes(outcome.results))
+      this.#answer(nowMs, request, outcome)
+    }
   }
 
   table(nowMs: number, state: ClusterState): void {
@@ -220,7 +229,7 @@ export class Requests {
     for (const request of this.#wakes.takeDue(nowMs)) {
       if (request.state === 'answered') continue
       if (nowMs >= request.deadlineMs) this.giveUp(nowMs, request, this.#whyLate(request))
-      else if (request.state !== 'waiting') {
+      else if (request.state !== 'waiting' && request.state !== 'held') {
         if (request.state === 'sent') {
           request.retransmitMs = Math.min(2 * request.retransmitMs, this.#options.retransmitMaxMs)
         }
@@ -260,6 +269,7 @@ export class Requests {
     request.state = 'backing-off'
     request.hint = undefined
     request.hopCount = 0
+    this.#makeRoom(nowMs, request)
     this.#wakes.wakeAt(request, Math.min(request.deadlineMs, nowMs + this.#prng.between(minMs, maxMs)))
   }
 
@@ -286,6 +296,11 @@ export class Requests {
       request.state = 'backing-off'
       return this.#wakes.wakeAt(request, request.deadlineMs)
     }
+    if (!this.#window.enter(to, request, request.bytes)) {
+      request.state = 'held'
+      request.sentTo = undefined
+      return this.#wakes.wakeAt(request, request.deadlineMs)
+    }
     const id = this.#nextSending++
     request.state = 'sent'
     request.sentTo = to
@@ -294,7 +309,13 @@ export class Requests {
     request.sendings.push(id)
     if (request.sendings.length > sendingsMax) this.#sendings.delete(request.sendings.shift() as number)
     this.#sendings.set(id, request)
-    this.#wakes.wakeAt(request, Math.min(request.deadlineMs, nowMs + request.retransmitMs))
+    this.#wakes.wakeAt(
+      request,
+      Math.min(
+        request.deadlineMs,
+        nowMs + request.retransmitMs + Math.floor(this.#window.bytesTo(to) / slowestBytesPerMs),
+      ),
+    )
     this.#out({ kind: 'send', to, lane: 'data', message: this.#message(id, request) })
   }
 
@@ -319,8 +340,24 @@ export class Requests {
     route.waiting.delete(request)
     this.#forgetSendings(request)
     this.#wakes.cancel(request)
+    this.#makeRoom(nowMs, request)
     request.lane?.release(request.sequence)
     this.#pump(nowMs, request.partition, route)
+  }
+
+  /** Sends what was held back for the owner that has this one less under way. */
+  #makeRoom(nowMs: number, request: Request): void {
+    const to = this.#window.leave(request)
+    if (to === undefined) return
+    for (let next = this.#window.take(to); next !== undefined; next = this.#window.take(to)) {
+      this.#send(nowMs, next)
+      if (next.state === 'held') return
+    }
+  }
+
+  #bytesOf(body: RequestBody): number {
+    if (body.kind === 'query') return this.#window.replyBytes
+    return body.kind === 'decide' ? 0 : valueBytes(body.operations)
   }
 
   #forgetSendings(request: Request): void {

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { SendWindow, valueBytes } from '../../../lib/replication/send-window.ts'
+
+describe('the window to an owner', () => {
+  it('lets through what fits and holds back the rest in its order', () => {
+    const window = new SendWindow<string>(100)
+    expect([window.enter('b', 'x', 60), window.enter('b', 'y', 60), window.enter('b', 'z', 10)]).toEqual([
+      true,
+      false,
+      true,
+    ])
+    expect(window.bytesTo('b')).toBe(70)
+    expect(window.leave('x')).toBe('b')
+    expect(window.take('b')).toBe('y')
+  })
+
+  it('lets one alone that is larger than the window', () => {
+    const window = new SendWindow<string>(100)
+    expect(window.enter('b', 'huge', 1_000)).toBe(true)
+    expect(window.enter('b', 'small', 1)).toBe(false)
+    expect(window.take('b')).toBeUndefined()
+    window.leave('huge')
+    expect(window.take('b')).toBe('small')
+  })
+
+  it('counts each owner apart, and an item once however often it is sent', () => {
+    const window = new SendWindow<string>(100)
+    window.enter('b', 'x', 100)
+    expect(window.enter('c', 'y', 100)).toBe(true)
+    expect(window.enter('c', 'x', 100)).toBe(false)
+    expect(window.bytesTo('b')).toBe(0)
+  })
+
+  it('forgets what was held back and is wanted no more', () => {
+    const window = new SendWindow<string>(100)
+    window.enter('b', 'x', 100)
+    window.enter('b', 'y', 1)
+    expect(window.leave('y')).toBeUndefined()
+    window.leave('x')
+    expect(window.take('b')).toBeUndefined()
+  })
+
+  it('takes a read for as large as reads have been lately', () => {
+    const window = new SendWindow<string>(100)
+    for (let i = 0; i < 200; i++) window.replied(10_000)
+    expect(window.replyBytes).toBeGreaterThan(9_900)
+  })
+})
+
+describe('the size of a request', () => {
+  it('is that of the values it carries', () => {
+    const small = valueBytes([{ kind: 'counter.add' }])
+    const put = { kind: 'map.put', value: new Uint8Array(5_000) }
+    const push = { kind: 'keyspace.push', values: [new Uint8Array(300), new Uint8Array(700)] }
+    expect(valueBytes([put, push]) - small).toBe(6_000)
+  })
+})
