@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { InvalidError } from '../../lib/base/errors.ts'
 import {
-  environmentName,
   flagName,
   fromEnvironment,
   layered,
@@ -121,9 +120,4 @@ function flowsOf(flows: unknown): readonly string[] {
   if (flows === undefined) return []
   if (Array.isArray(flows) && flows.every(each => typeof each === 'string')) return flows
   throw new InvalidError('flows in the config file must be a list of files')
-}
-
-/** 'minCopies' -> '--min-copies or SKEIN_MIN_COPIES', for hints. */
-export function waysToSay(key: keyof SettingsInput): string {
-  return `${named(key)} or ${key === 'seeds' ? 'SKEIN_JOIN' : environmentName(key)}`
 }

@@ -59,7 +59,8 @@ export class QuorumWatch {
     if (members.length === 0) return `${reason}: looking for the others; nothing is served until they are found`
     const voters = members.filter(({ roles }) => roles.includes('voter'))
     const missing = voters.filter(({ member }) => member !== self && !this.#upMembers.has(member))
-    if (missing.length * 2 < voters.length) return `${reason}; refusing writes until a majority of the voters answers`
+    if (missing.length * 2 < voters.length)
+      return `${reason}; most voters can be reached: waiting for them to agree on a leader`
     const silentMs = Math.max(...missing.map(({ member }) => nowMs - (this.#downMs.get(member) ?? nowMs)))
     const names = missing.map(({ name }) => name).join(', ')
     const seen = voters.length - missing.length

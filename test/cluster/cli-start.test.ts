@@ -3,7 +3,7 @@ import { createConnection } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { Stage } from './peer-process.ts'
+import { Stage } from './stage.ts'
 
 let stage: Stage
 beforeEach(() => void (stage = new Stage()))

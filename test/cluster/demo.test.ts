@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { DemoResult } from '../../bin/demo/run.ts'
-import { Stage } from './peer-process.ts'
+import { Stage } from './stage.ts'
 
 let stage: Stage
 beforeEach(() => void (stage = new Stage()))
