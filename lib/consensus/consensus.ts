@@ -4,8 +4,8 @@
  * was cut off disturbs nobody; learners before voters; one voter changes at a time, none before an entry of the own term
  * is committed (Ongaro, raft-dev 2015); leadership transfer (3.10); proof of leadership by rounds (6.4).
  *
- * A candidate with an old log catches up with its voters first (catch-up.ts). It does not choose voters (`planVoters`), relay, or start again under an old identity with an empty log: a member id
- * is fresh each start.
+ * A candidate with an old log catches up with its voters first (catch-up.ts). It does not choose voters (`planVoters`),
+ * relay, or start again under an old identity with an empty log: a member id is fresh each start.
  */
 import { assert } from '../base/assert.ts'
 import type { MemberId } from '../base/ids.ts'
@@ -19,25 +19,13 @@ import type { ClusterCommand, ClusterState } from './cluster-state.ts'
 import type { ConsensusEffect, ConsensusInput, ConsensusSetup, Role } from './interface.ts'
 import { Leadership } from './leadership.ts'
 import { Ledger, refuse } from './ledger.ts'
-import type {
-  Append,
-  ConsensusMessage,
-  Pull,
-  Pulled,
-  RaftConfig,
-  RaftEntry,
-  RequestVote,
-  SnapshotPart,
-  Voted,
-} from './messages.ts'
+import type { Append, ConsensusMessage, Pull, Pulled, RaftConfig, RaftEntry } from './messages.ts'
+import type { RequestVote, SnapshotPart, Voted } from './messages.ts'
 import { consensusDefaults, type ConsensusOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
 import { restore } from './restore.ts'
 
 export type { ConsensusEffect, ConsensusInput, Role } from './interface.ts'
-
-/** Entries that a member which keeps up may lack at any moment. */
-const caughtUpSlack = 16
 
 export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   readonly #member: MemberId
@@ -99,7 +87,7 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
 
   /** On the leader: whether the member holds all that is committed, or lacks no more than what is always under way. */
   isCaughtUp(member: MemberId): boolean {
-    return (this.#leadership?.matchIndex(member) ?? -Infinity) >= this.#ledger.commitIndex - caughtUpSlack
+    return this.#leadership?.isCaughtUp(member, this.#ledger.commitIndex) ?? false
   }
 
   /** An entry of the log; undefined where it is compacted or beyond the end. */

@@ -28,6 +28,9 @@ export interface LeadershipView {
   snapshot(): RaftSnapshot
 }
 
+/** Entries that a member which keeps up may lack at any moment. */
+const caughtUpSlack = 16
+
 export class Leadership {
   readonly rounds: Rounds = new Rounds()
   readonly term: number
@@ -63,6 +66,11 @@ export class Leadership {
 
   heardAtMs(member: MemberId): number | undefined {
     return this.#peers.get(member)?.heardAtMs
+  }
+
+  /** Whether it holds all up to there, or lacks no more than what is always under way. */
+  isCaughtUp(member: MemberId, index: number): boolean {
+    return (this.matchIndex(member) ?? -Infinity) >= index - caughtUpSlack
   }
 
   matchIndex(member: MemberId): number | undefined {

@@ -20,7 +20,8 @@ import {
   type TransactionPart,
 } from './coordinator.ts'
 import type { ReplicationMessage } from './messages.ts'
-import { requestDefaults, Requests, type Answer, type Request, type RequestOptions } from './requests.ts'
+import type { Answer } from './answer.ts'
+import { requestDefaults, Requests, type Request, type RequestOptions } from './requests.ts'
 
 export type { TransactionPart } from './coordinator.ts'
 

@@ -11,7 +11,7 @@ import {
   oneOf,
   optional,
   plain,
-  record,
+  record, recurring,
   string,
   uint,
   variants,
@@ -123,7 +123,7 @@ export type Outcome =
   /** It may have happened, and nobody can tell any more: its record is below the mark, or its session ended. */
   | { readonly kind: 'indeterminate'; readonly message: string }
 
-const callIdShape: Shape<CallId> = record<CallId>({ session: string, sequence: uint, mark: uint })
+const callIdShape: Shape<CallId> = record<CallId>({ session: recurring(), sequence: uint, mark: uint })
 const transactionIdShape: Shape<TransactionId> = record<TransactionId>({
   session: string,
   sequence: uint,

@@ -19,7 +19,7 @@ export function sizeOfValue(value: unknown): number {
   if (typeof value !== 'object' || value === null) return valueBytes
   if (value instanceof Uint8Array) return valueBytes + value.length
   let bytes = valueBytes
-  if (Array.isArray(value)) for (const item of value) bytes += sizeOfValue(item)
+  if (Array.isArray(value)) for (let i = 0; i < value.length; i++) bytes += sizeOfValue(value[i])
   else for (const key in value) bytes += 2 * key.length + sizeOfValue((value as Record<string, unknown>)[key])
   return bytes
 }

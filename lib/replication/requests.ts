@@ -12,15 +12,13 @@ import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
 import type { Send } from '../base/machine.ts'
 import type { Prng } from '../base/prng.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
+import { indeterminate, unavailable, type Answer } from './answer.ts'
 import { CallLane } from './call-lane.ts'
 import type { Command, Operation, Outcome, Query, TransactionId } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
 import { plainBytes } from './size.ts'
 import { SendWindow, slowestBytesPerMs, valueBytes } from './send-window.ts'
 import { Wakes } from './wakes.ts'
-
-/** What a request comes to. `retry` only where `isLockedFinal`. */
-export type Answer = Outcome | { readonly kind: 'unavailable'; readonly message: string }
 
 export type RequestBody =
   | { readonly kind: 'execute'; readonly operations: readonly Operation[] }
@@ -394,12 +392,4 @@ export class Requests {
 export interface Reserved {
   readonly lane: CallLane
   readonly sequence: number
-}
-
-function unavailable(message: string): Answer {
-  return { kind: 'unavailable', message }
-}
-
-function indeterminate(message: string): Answer {
-  return { kind: 'indeterminate', message }
 }

@@ -12,7 +12,7 @@ export function plainBytes(value: Plain): number {
   if (typeof value === 'string') return 16 + value.length
   if (value instanceof Uint8Array) return 16 + value.byteLength
   let sum = 24
-  if (isList(value)) for (const item of value) sum += plainBytes(item)
+  if (isList(value)) for (let i = 0; i < value.length; i++) sum += plainBytes(value[i] as Plain)
   else for (const key of Object.keys(value)) sum += 16 + key.length + plainBytes(value[key] as Plain)
   return sum
 }
