@@ -21,6 +21,11 @@ export interface PageRecord {
   readonly fence: number
   /** Bytes of the part that count. */
   readonly length: number
+  /**
+   * Whose fences these are: each founding begins them anew, and a full stop carries the record into another cluster. Files
+   * of two eras lie beside each other, and a fence of both names two of them.
+   */
+  readonly era: string
 }
 
 export interface PageTerms {
@@ -33,8 +38,8 @@ export interface PageTerms {
   readonly sync: 'never' | 'publish' | 'commit'
   /** A part that is longer is closed, and the next one begun. */
   readonly bytesMax: number
-  part(fence: number): string
-  published(fence: number): string
+  part(era: string, fence: number): string
+  published(era: string, fence: number): string
   /** There are committed bytes to publish. */
   changed(page: Page): void
 }
@@ -43,6 +48,7 @@ export const pageRecords: ValueCodec<PageRecord> = values<PageRecord>()
 
 interface Open {
   readonly key: string
+  readonly era: string
   readonly fence: number
   readonly file: OpenFile
   /** Undefined: nothing was published yet. */
@@ -127,7 +133,12 @@ export class Page {
   #written(open: Open, bytes: Uint8Array, release: () => void): Written {
     const length = open.length + bytes.length
     return {
-      operation: putRecord(this.#terms.map, open.key, { fence: open.fence, length }, { ifVersion: open.version }),
+      operation: putRecord(
+        this.#terms.map,
+        open.key,
+        { fence: open.fence, length, era: open.era },
+        { ifVersion: open.version },
+      ),
       committed: result => {
         open.version = versionOf(result)
         open.length = length
@@ -152,13 +163,14 @@ export class Page {
     const key = grid.member
     const before = await readRecord(grid, map, partition, key)
     if (before !== undefined) await takeOver(this.#terms, key, before)
-    const record = putRecord(map, key, { fence: 0, length: 0 }, { ifAbsent: true })
+    const record = putRecord(map, key, { fence: 0, length: 0, era: '' }, { ifAbsent: true })
     const [result] = await grid.partitions.run(partition, [record])
     const version = versionOf(result)
     const fence = fenceOf(version)
-    const file = await files.open(this.#terms.part(fence), 'create')
+    const era = eraOf(grid)
+    const file = await files.open(this.#terms.part(era, fence), 'create')
     this.#isAbandoned = false
-    return { key, fence, file, out: undefined, version, length: 0, published: 0, waiting: [] }
+    return { key, era, fence, file, out: undefined, version, length: 0, published: 0, waiting: [] }
   }
 
   async #isMine(open: Open): Promise<boolean> {
@@ -187,13 +199,13 @@ export class Page {
     await grid.partitions.run(partition, [{ kind: 'map.delete', map, key: open.key, ifVersion: open.version }])
     await this.#abandon()
     this.#isAbandoned = false
-    await files.remove(this.#terms.part(open.fence))
+    await files.remove(this.#terms.part(open.era, open.fence))
   }
 
   async #flush(open: Open): Promise<void> {
     const { waiting } = open
     if (waiting.length === 0) return
-    open.out ??= await this.#terms.files.open(this.#terms.published(open.fence), 'create')
+    open.out ??= await this.#terms.files.open(this.#terms.published(open.era, open.fence), 'create')
     const bytes = waiting.length === 1 ? (waiting[0] as Uint8Array) : Buffer.concat(waiting)
     await open.out.write(bytes, open.published)
     open.waiting = []
@@ -219,26 +231,28 @@ export interface FoundRecord extends PageRecord {
  */
 export async function takeOver(terms: PageTerms, key: string, found: FoundRecord): Promise<void> {
   const { grid, files, map, partition } = terms
-  const fence = found.fence === 0 ? fenceOf(found.version) : found.fence
+  const isUnused = found.fence === 0
+  const fence = isUnused ? fenceOf(found.version) : found.fence
+  const era = isUnused ? eraOf(grid) : found.era
   // First the fence, then the bytes: from here on the length is final.
-  const sealed = putRecord(map, key, { fence, length: found.length }, { ifVersion: found.version })
+  const sealed = putRecord(map, key, { fence, length: found.length, era }, { ifVersion: found.version })
   const [result] = await grid.partitions.run(partition, [sealed])
-  await publishRest(terms, fence, found.length)
+  await publishRest(terms, era, fence, found.length)
   await grid.partitions.run(partition, [{ kind: 'map.delete', map, key, ifVersion: versionOf(result) }])
-  await files.remove(terms.part(fence))
+  await files.remove(terms.part(era, fence))
 }
 
-async function publishRest(terms: PageTerms, fence: number, length: number): Promise<void> {
+async function publishRest(terms: PageTerms, era: string, fence: number, length: number): Promise<void> {
   const { files, sync } = terms
-  const path = terms.published(fence)
+  const path = terms.published(era, fence)
   const published = (await files.stat(path))?.size ?? 0
   if (published >= length) return
-  const part = await files.open(terms.part(fence), 'existing')
+  const part = await files.open(terms.part(era, fence), 'existing')
   const out = await files.open(path, 'create')
   try {
     for (let at = published; at < length;) {
       const bytes = await part.read(at, Math.min(length - at, copyBytes))
-      if (bytes.length === 0) throw new Error(`${terms.part(fence)} ends at ${at}, ${length} bytes of it count`)
+      if (bytes.length === 0) throw new Error(`${terms.part(era, fence)} ends at ${at}, ${length} bytes of it count`)
       await out.write(bytes, at)
       at += bytes.length
     }
@@ -275,6 +289,14 @@ function putRecord(
 function versionOf(result: Plain | undefined): Version {
   return (result as unknown as readonly [Version])[0]
 }
+
+/** Of the cluster that this member belongs to now: the head of its id. */
+function eraOf(grid: Grid): string {
+  return grid.status().cluster.slice(0, eraLength)
+}
+
+/** Of 36 signs each: two foundings of one folder that agree are never seen. */
+const eraLength = 8
 
 /** One growing number, as tokens are: the epoch above, the entry below. Entries of one command never make two. */
 export function fenceOf([epoch, index]: Version): number {

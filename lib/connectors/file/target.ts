@@ -1,6 +1,6 @@
 /**
  * Lines to files, exactly once on one file system (file-page.ts says how). `file('out/deliveries.ndjson')` publishes
- * `out/deliveries.<partition>.<fence>.ndjson`, each with whole committed lines alone, growing while its writer lives;
+ * `out/deliveries.<era>.<partition>.<fence>.ndjson`, each with whole committed lines alone, growing while its writer lives;
  * together they are the output, read them as `deliveries*.ndjson`. Beside them lie `.part` files, which are not output.
  *
  * Decision: several files instead of one, because one file has one writer, and whoever takes over from a writer that only
@@ -150,8 +150,8 @@ class FileJournal implements OpenJournal {
       partition,
       sync,
       bytesMax,
-      part: fence => `${stem}.${partition}.${fence}.part`,
-      published: fence => `${stem}.${partition}.${fence}${extension}`,
+      part: (era, fence) => `${stem}.${era}.${partition}.${fence}.part`,
+      published: (era, fence) => `${stem}.${era}.${partition}.${fence}${extension}`,
       changed: page => this.#publishSoon(page),
     }
   }

@@ -12,8 +12,13 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 class Desk {
   readonly cluster: FlowCluster = new FlowCluster('a', 'b')
-  readonly files: MemoryFiles = new MemoryFiles()
-  readonly page: Page = new Page(this.terms(0))
+  readonly files: MemoryFiles
+  readonly page: Page
+
+  constructor(files: MemoryFiles = new MemoryFiles()) {
+    this.files = files
+    this.page = new Page(this.terms(0))
+  }
 
   terms(peer: number): PageTerms {
     return {
@@ -23,8 +28,8 @@ class Desk {
       partition,
       sync: 'publish',
       bytesMax: 1_000,
-      part: fence => `out.${fence}.part`,
-      published: fence => `out.${fence}.txt`,
+      part: (era, fence) => `out.${era}.${fence}.part`,
+      published: (era, fence) => `out.${era}.${fence}.txt`,
       changed: () => undefined,
     }
   }
@@ -61,6 +66,17 @@ describe('a page of a file target', () => {
     await desk.commit(await desk.wait(desk.page.write(bytes('3\n'))))
     await desk.wait(desk.page.publish())
     expect(desk.published).toEqual(['one\n3\n'])
+  })
+
+  it('leaves alone what another cluster wrote in the same folder, whose fences were the same', async () => {
+    const before = new Desk()
+    const after = new Desk(before.files)
+    await before.commit(await before.wait(before.page.write(bytes('a longer line\n'))))
+    await before.wait(before.page.close())
+    after.cluster.cluster.apply({ ...after.cluster.cluster.state, cluster: 'another' })
+    await after.commit(await after.wait(after.page.write(bytes('short\n'))))
+    await after.wait(after.page.close())
+    expect(after.published.toSorted()).toEqual(['a longer line\n', 'short\n'])
   })
 
   it('refuses the commit of a writer that was taken over after it wrote', async () => {
