@@ -28,6 +28,8 @@ const connectionsMax = 10_000
 
 export class HttpListener {
   readonly #router = Router({ ignoreTrailingSlash: true })
+  /** What was taken here until its source closed: not unknown, but another peer's. A client must not give up on a 404. */
+  readonly #left = Router({ ignoreTrailingSlash: true })
   readonly #server: Server
   readonly #options: HttpListenerOptions
   readonly #connections = new Set<Socket>()
@@ -69,7 +71,11 @@ export class HttpListener {
     } catch (error) {
       throw new InvalidError(`${method} ${path}: ${error instanceof Error ? error.message : String(error)}`)
     }
-    return () => this.#router.off(method, path)
+    this.#left.off(method, path)
+    return () => {
+      this.#router.off(method, path)
+      this.#left.on(method, path, () => undefined)
+    }
   }
 
   /** Answers what is being asked, then closes. */
@@ -84,13 +90,15 @@ export class HttpListener {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
-    const found = this.#router.find(request.method as Method, (request.url ?? '/').split('?', 1)[0] as string)
+    const path = (request.url ?? '/').split('?', 1)[0] as string
+    const found = this.#router.find(request.method as Method, path)
     if (found !== null) {
       void found.handler(request, response, found.params, found.store, found.searchParams)
       return
     }
-    const text = JSON.stringify({ code: 'NOT_FOUND', message: `no flow takes ${request.method} ${request.url}` })
-    response.writeHead(404, { 'content-type': 'application/json' }).end(text)
+    const isLeft = this.#left.find(request.method as Method, path) !== null
+    if (isLeft) refuse(response, 503, 'CLOSED', 'this peer takes nothing more in: ask another one')
+    else refuse(response, 404, 'NOT_FOUND', `no flow takes ${request.method} ${request.url}`)
     request.resume()
   }
 
@@ -110,4 +118,12 @@ export class HttpListener {
     this.#address = `${family === 'IPv6' ? `[${address}]` : address}:${port}`
     return this.#address
   }
+}
+
+/** The same body as the doors' refusals. */
+function refuse(response: ServerResponse, status: 404 | 503, code: string, message: string): void {
+  const isBusy = status === 503
+  const text = JSON.stringify({ code, message, retryable: isBusy, indeterminate: false })
+  const headers = isBusy ? { 'retry-after': '1', connection: 'close' } : {}
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(text)
 }
