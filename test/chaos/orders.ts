@@ -1,0 +1,64 @@
+/** A producer for the flow of flows/orders.ts: each order at one peer after the other until one accepts it. */
+import type { Flock } from './flock.ts'
+import { ask, pause } from './http.ts'
+
+const lanes = 6
+const thinkMs = 20
+const againMs = 20
+const hedgeMs = 1_000
+
+export class Orders {
+  readonly accepted: Set<string> = new Set()
+  /** Answers other than 2xx, and failures of connections, by kind. */
+  readonly refusals: Record<string, number> = {}
+  readonly #flock: Flock
+  readonly #chains: { readonly startMs: number; readonly endMs: number }[] = []
+  #working: Promise<void>[] = []
+  #isOver = false
+
+  constructor(flock: Flock) {
+    this.#flock = flock
+  }
+
+  start(prefix: string): void {
+    this.#isOver = false
+    for (let lane = 0; lane < lanes; lane++) this.#working.push(this.#lane(prefix, lane))
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true
+    await Promise.all(this.#working)
+    this.#working = []
+  }
+
+  /** From first try to acceptance, in s. */
+  longest(sinceMs: number): number {
+    return this.#chains
+      .filter(({ startMs }) => startMs >= sinceMs)
+      .reduce((longest, { startMs, endMs }) => Math.max(longest, (endMs - startMs) / 1_000), 0)
+  }
+
+  async #lane(prefix: string, lane: number): Promise<void> {
+    for (let n = 0; !this.#isOver; n++) {
+      const id = `${prefix}-${lane}-${n}`
+      const startMs = performance.now()
+      // Until it is accepted, also after the load is over: an order asked for once may have been taken.
+      for (let at = lane + n; !(await this.#post(at, id, n)); at++) await pause(againMs)
+      this.accepted.add(id)
+      this.#chains.push({ startMs, endMs: performance.now() })
+      await pause(thinkMs)
+    }
+  }
+
+  async #post(at: number, id: string, n: number): Promise<boolean> {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': id }
+    const url = this.#flock.peer(at).ready?.flows ?? ''
+    const result = await ask(url, 'POST', `/orders/${id}`, JSON.stringify({ id, n }), headers, hedgeMs).then(
+      ({ status }) => String(status),
+      (error: NodeJS.ErrnoException) => error.code ?? error.message,
+    )
+    if (/^2\d\d$/.test(result)) return true
+    this.refusals[result] = (this.refusals[result] ?? 0) + 1
+    return false
+  }
+}
