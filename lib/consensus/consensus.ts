@@ -314,8 +314,8 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
 
   #tickLeader(leadership: Leadership): void {
     const isQuorumLost = leadership.isHeartbeatDue(this.#nowMs) && !leadership.hasQuorum(this.#nowMs)
-    if (isQuorumLost && leadership.retractGrowth(this.#nowMs)) {
-      this.#outbox.emit('info', 'consensus.growth-retracted', this.term)
+    if (isQuorumLost && leadership.retract(this.#nowMs)) {
+      this.#outbox.emit('info', 'consensus.change-retracted', this.term)
     } else if (isQuorumLost) {
       this.#outbox.emit('warn', 'consensus.quorum-lost', this.term)
       return this.#stepDown()

@@ -98,22 +98,21 @@ export class Leadership {
   }
 
   /**
-   * Takes back the growth from this one voter to two that the other one never acknowledged: a process that dies as it is
-   * made a voter would leave half of two for ever. Though two configurations are uncommitted then, their majorities all
-   * hold this member, so nothing can be decided without it. False if there is no such growth.
+   * Goes back to the configuration before one that cannot be committed: a process that dies as it is made a voter, or as
+   * another one is let go, would leave too few for ever. Both configurations may be uncommitted then, but as one step
+   * lies between them their majorities meet, so whoever commits this has been heard by whoever could commit that. False
+   * if there is no such change.
    */
-  retractGrowth(nowMs: number): boolean {
+  retract(nowMs: number): boolean {
     const { log, commitIndex } = this.#view
-    const { voters, learners } = log.config
-    if (log.configIndex <= commitIndex || voters.length !== 2 || !voters.includes(this.#member)) return false
-    const before = log.configAt(commitIndex).voters
-    if (before.length !== 1 || before[0] !== this.#member) return false
-    const others = voters.filter(voter => voter !== this.#member)
-    log.append({
-      term: this.term,
-      index: log.lastIndex + 1,
-      config: { voters: before, learners: [...learners, ...others] },
-    })
+    if (!this.isOpened || log.configIndex <= commitIndex) return false
+    const { voters, learners } = log.configAt(commitIndex)
+    const members = [...voters, ...learners, ...log.config.voters, ...log.config.learners]
+    const others = [...new Set(members)].filter(member => !voters.includes(member))
+    const isSame =
+      voters.length === log.config.voters.length && voters.every(voter => log.config.voters.includes(voter))
+    if (isSame) return false
+    log.append({ term: this.term, index: log.lastIndex + 1, config: { voters, learners: others } })
     this.#reconfigure(nowMs)
     return true
   }
@@ -220,6 +219,8 @@ export class Leadership {
   /** Hands over to the voter that has most (thesis, section 3.10). Returns false if there is none. */
   transfer(nowMs: number): boolean {
     if (this.#transfer !== undefined) return true
+    // The successor could not go back on a change that it cannot commit.
+    if (this.#view.log.configIndex > this.#view.commitIndex) return false
     const sinceMs = nowMs - this.#options.electionMaxMs
     let best: MemberId | undefined
     for (const voter of this.#view.log.config.voters) {

@@ -64,11 +64,17 @@ function nextVoters(question: VotersQuestion): readonly MemberId[] | undefined {
   const isReached = fresh.length >= missing || (voters.length % 2 === 0 && fresh.length > 0)
   if (missing > 0 && isReached) return [...voters, spreadMost(question, fresh, fit)]
   const leaving = voters.find(voter => state.members.get(voter)?.state === 'leaving')
-  if (leaving !== undefined) return voters.length > 1 ? without(voters, leaving) : undefined
+  if (leaving !== undefined) return isCarried(question, without(voters, leaving)) ? without(voters, leaving) : undefined
   const silent = voters.find(voter => !fit.includes(voter))
   if (silent !== undefined) return fit.length >= wanted ? without(voters, silent) : undefined
   if (voters.length > reachable) return without(voters, mostCrowded(question, voters))
   return voters.length === reachable ? spread(question, fresh) : undefined
+}
+
+/** A majority of them was heard a moment ago, so that the step can be decided, and the next one too. */
+function isCarried({ lastHeardMs, nowMs }: VotersQuestion, voters: readonly MemberId[]): boolean {
+  const heard = voters.filter(voter => nowMs - (lastHeardMs(voter) ?? -Infinity) < candidateHeardWithinMs)
+  return heard.length * 2 > voters.length
 }
 
 /** Adds one where it improves the spread; the surplus rule then takes one from the most crowded zone. */

@@ -38,9 +38,22 @@ describe('a change of the configuration', () => {
     solo.give({ kind: 'propose', id: 1, config: { voters: ['a', 'b'], learners: ['c'] } })
     solo.runTo(solo.nowMs + 1_000)
     expect(solo.machine.role).toBe('leader')
-    expect(solo.machine.config).toEqual({ voters: ['a'], learners: ['c', 'b'] })
+    expect(solo.machine.config).toEqual({ voters: ['a'], learners: ['b', 'c'] })
     solo.give({ kind: 'propose', id: 2, config: { voters: ['a', 'c'], learners: ['b'] } })
     expect(solo.machine.config.voters).toEqual(['a', 'c'])
+  })
+
+  it('that lets a voter go is taken back when those who stay are too few to decide it', () => {
+    const solo = new Solo('a', { voters: ['a', 'b', 'c'] }).elect()
+    solo.accept('b', 2)
+    solo.give({ kind: 'propose', id: 1, config: { voters: ['b', 'c'], learners: ['a'] } })
+    solo.give({ kind: 'resign' })
+    for (let ms = 0; ms < 1_000; ms += 20) {
+      solo.runTo(solo.nowMs + 20)
+      solo.accept('b', 2)
+    }
+    expect(solo.machine.role).toBe('leader')
+    expect(solo.machine.config).toEqual({ voters: ['a', 'b', 'c'], learners: [] })
   })
 
   // Ongaro, "bug in single-server membership changes", raft-dev, July 2015: without the rule the two majorities below
