@@ -150,6 +150,18 @@ export function variants<U extends { readonly kind: string }>(cases: {
   }
 }
 
+/** A text that mostly equals the one before, e.g. a session: one instance stands for all of them, and is hashed once. */
+export function recurring(): Shape<string> {
+  let last = ''
+  return {
+    pack: value => value,
+    unpack: (raw, path) => {
+      if (raw !== last) last = string.unpack(raw, path)
+      return last
+    },
+  }
+}
+
 /** Built at first use, for shapes that refer to one another. */
 export function lazy<T>(make: () => Shape<T>): Shape<T> {
   let made: Shape<T> | undefined

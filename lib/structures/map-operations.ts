@@ -1,5 +1,5 @@
 /** What a map can be told and asked. Values are opaque bytes; keys and names are text. */
-import { boolean, bytes, optional, string, uint } from '../base/shape.ts'
+import { boolean, bytes, optional, recurring, string, uint, type Shape } from '../base/shape.ts'
 import { cases, version, type Cases, type Version } from './cases.ts'
 
 export type MapOperation =
@@ -41,11 +41,13 @@ export type MapQuery =
 export type MapPutResult = readonly [version: Version, previous: Uint8Array | null]
 export type MapGetResult = readonly [value: Uint8Array, version: Version, remainingMs: number] | null
 
+const map: Shape<string> = recurring()
+
 export const mapOperations: Cases<MapOperation> = cases<MapOperation>({
   'map.put': [
     1,
     {
-      map: string,
+      map,
       key: string,
       value: bytes,
       ttlMs: optional(uint),
@@ -55,14 +57,14 @@ export const mapOperations: Cases<MapOperation> = cases<MapOperation>({
       returnPrevious: optional(boolean),
     },
   ],
-  'map.delete': [2, { map: string, key: string, ifVersion: optional(version), returnPrevious: optional(boolean) }],
-  'map.touch': [3, { map: string, key: string, ttlMs: optional(uint) }],
-  'map.check': [4, { map: string, key: string, version: optional(version) }],
-  'map.expire': [5, { map: string, key: string, version }],
+  'map.delete': [2, { map, key: string, ifVersion: optional(version), returnPrevious: optional(boolean) }],
+  'map.touch': [3, { map, key: string, ttlMs: optional(uint) }],
+  'map.check': [4, { map, key: string, version: optional(version) }],
+  'map.expire': [5, { map, key: string, version }],
 })
 
 export const mapQueries: Cases<MapQuery> = cases<MapQuery>({
-  'map.get': [1, { map: string, key: string }],
-  'map.entries': [2, { map: string, after: optional(string), max: uint }],
-  'map.size': [3, { map: string }],
+  'map.get': [1, { map, key: string }],
+  'map.entries': [2, { map, after: optional(string), max: uint }],
+  'map.size': [3, { map }],
 })

@@ -11,6 +11,7 @@ import {
   optional,
   plain,
   record,
+  recurring,
   string,
   uint,
   type Plain,
@@ -158,11 +159,13 @@ const options: Shape<QueueOptions | undefined> = optional(
 )
 const positions = list(uint, 10_000)
 
+const queue: Shape<string> = recurring()
+
 export const queueOperations: Cases<QueueOperation> = cases<QueueOperation>({
   'queue.put': [
     20,
     {
-      queue: string,
+      queue,
       id: string,
       body: bytes,
       headers: optional(plain),
@@ -172,16 +175,16 @@ export const queueOperations: Cases<QueueOperation> = cases<QueueOperation>({
       options,
     },
   ],
-  'queue.take': [21, { queue: string, max: uint, leaseMs: optional(uint), holder, options }],
-  'queue.ack': [22, { queue: string, token: uint }],
+  'queue.take': [21, { queue, max: uint, leaseMs: optional(uint), holder, options }],
+  'queue.ack': [22, { queue, token: uint }],
   'queue.nack': [
     23,
-    { queue: string, token: uint, delayMs: optional(uint), error: optional(string), isDead: optional(boolean) },
+    { queue, token: uint, delayMs: optional(uint), error: optional(string), isDead: optional(boolean) },
   ],
-  'queue.extend': [24, { queue: string, token: uint, leaseMs: optional(uint) }],
-  'queue.verify': [25, { queue: string, token: uint }],
-  'queue.expireLease': [26, { queue: string, token: uint }],
-  'queue.expire': [27, { queue: string, position: uint }],
+  'queue.extend': [24, { queue, token: uint, leaseMs: optional(uint) }],
+  'queue.verify': [25, { queue, token: uint }],
+  'queue.expireLease': [26, { queue, token: uint }],
+  'queue.expire': [27, { queue, position: uint }],
 })
 
 export const deadOperations: Cases<DeadOperation> = cases<DeadOperation>({
@@ -189,7 +192,7 @@ export const deadOperations: Cases<DeadOperation> = cases<DeadOperation>({
     30,
     {
       dead: string,
-      queue: string,
+      queue,
       id: string,
       body: bytes,
       reason: string,
@@ -204,8 +207,8 @@ export const deadOperations: Cases<DeadOperation> = cases<DeadOperation>({
 })
 
 export const queueQueries: Cases<QueueQuery> = cases<QueueQuery>({
-  'queue.stats': [20, { queue: string }],
-  'queue.list': [21, { queue: string, after: optional(uint), max: uint }],
+  'queue.stats': [20, { queue }],
+  'queue.list': [21, { queue, after: optional(uint), max: uint }],
   'dead.list': [30, { dead: string, after: optional(uint), max: uint }],
   'dead.count': [31, { dead: string }],
 })

@@ -82,7 +82,7 @@ export function plainBytes(value: Plain): number {
   if (typeof value !== 'object' || value === null) return 8
   if (value instanceof Uint8Array) return 96 + value.byteLength
   let sum = 16
-  if (isList(value)) for (const item of value) sum += 8 + plainBytes(item)
+  if (isList(value)) for (let i = 0; i < value.length; i++) sum += 8 + plainBytes(value[i] as Plain)
   else for (const name of Object.keys(value)) sum += 8 + textBytes(name) + plainBytes(value[name] ?? null)
   return sum
 }
