@@ -43,6 +43,8 @@ export class GroupWorker {
   readonly #failed = new Map<string, { tries: number; notBeforeMs: number }>()
   #isStopped = true
   #isSweeping = false
+  /** When sweeps first saw what is closed, by this peer's monotonic clock: closing times are wall clock, of any peer's. */
+  #seenAtMs = new Map<string, number>()
   #emptied: (() => void) | undefined
 
   constructor(flow: RunningFlow, step: number, node: AggregatorNode) {
@@ -73,7 +75,7 @@ export class GroupWorker {
   /** A piece of this peer's was committed. `added` undefined: it is not known what came of it. */
   added({ partition, address, node }: AddedPiece, added: ClosedBy | undefined): void {
     if (added?.state === 'closed') this.#take(partition, added.generation)
-    else if (added === undefined) void this.#look(partition, 0)
+    else if (added === undefined) void this.#look(partition)
     else if (added.state === 'open' && 'test' in node.complete)
       void this.#test(partition, address.key, node.complete.test)
   }
@@ -83,7 +85,9 @@ export class GroupWorker {
     if (this.#isSweeping || this.#isStopped) return
     this.#isSweeping = true
     const { partitions } = this.#flow.grid
-    void Promise.all(partitions.owned.map(partition => this.#look(partition, graceMs))).finally(() => {
+    const before = this.#seenAtMs
+    this.#seenAtMs = new Map()
+    void Promise.all(partitions.owned.map(partition => this.#look(partition, before))).finally(() => {
       this.#isSweeping = false
     })
   }
@@ -95,11 +99,17 @@ export class GroupWorker {
     env.at(env.now().monotonicMs + sweepMs, () => this.#again())
   }
 
-  async #look(partition: PartitionId, olderThanMs: number): Promise<void> {
+  /** With `before`, a sweep: what was seen by the one before it is left alone for a while if somebody may be at it. */
+  async #look(partition: PartitionId, before?: ReadonlyMap<string, number>): Promise<void> {
     try {
-      const nowMs = this.#flow.env.now().wallMs
-      for (const { generation, closedAtMs, reason } of await this.#group.ready(partition, { max: readyMax }))
-        if (reason !== 'complete' || nowMs - closedAtMs >= olderThanMs) this.#take(partition, generation)
+      const nowMs = this.#flow.env.now().monotonicMs
+      for (const { generation, reason } of await this.#group.ready(partition, { max: readyMax })) {
+        const name = `${partition}.${generation}`
+        const sinceMs = before?.get(name) ?? nowMs
+        if (before !== undefined) this.#seenAtMs.set(name, sinceMs)
+        if (before === undefined || reason !== 'complete' || nowMs - sinceMs >= graceMs)
+          this.#take(partition, generation)
+      }
     } catch {
       // It has moved, or there is no quorum: the next look finds it.
     }
