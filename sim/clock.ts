@@ -24,6 +24,8 @@ export class SimClock {
   #sinceMs: number
   #wallOffsetMs: number
   #isSuspended = false
+  /** All leaps of the wall clock so far, whatever their direction. */
+  leaptMs = 0
 
   constructor(world: World, options: ClockOptions) {
     this.#world = world
@@ -50,6 +52,7 @@ export class SimClock {
 
   jumpWall(byMs: number): void {
     this.#wallOffsetMs += byMs
+    this.leaptMs += Math.abs(byMs)
   }
 
   suspend(): void {

@@ -17,6 +17,7 @@ export interface Fault {
 
 export const faultKinds = [
   'crash',
+  'leave',
   'stop',
   'slow',
   'suspend',
@@ -47,6 +48,12 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
       begin: () => machine.crash(),
       end: () => machine.start(),
     })
+  },
+
+  leave: arena => {
+    const machine = arena.target()
+    if (machine === undefined) return undefined
+    return { about: machine.name, lastsMs: 0, mayLast: false, begin: () => machine.leave(), end: () => {} }
   },
 
   stop: arena =>

@@ -19,6 +19,7 @@ import type { Settled } from './client.ts'
 import type { Violation, Workload, WorkloadContext, WorkloadFactory } from './workload.ts'
 import { bankWorkload } from './workloads/bank.ts'
 import { counterWorkload } from './workloads/counter.ts'
+import { expiryWorkload } from './workloads/expiry.ts'
 import { flowWorkload } from './workloads/flow.ts'
 import { gridWorkload } from './workloads/grid.ts'
 import { groupWorkload } from './workloads/group.ts'
@@ -56,7 +57,7 @@ const scenarioKinds: Readonly<
   Record<Exclude<ScenarioName, 'random' | 'beyond' | 'grid' | 'flow'>, readonly FaultKind[]>
 > = {
   calm: [],
-  crashes: ['crash'],
+  crashes: ['crash', 'leave'],
   cuts: ['split', 'isolate', 'one-way', 'partial', 'flapping', 'broken-link', 'broken-lane', 'slow-link'],
   pauses: ['stop', 'slow', 'suspend', 'slow-disk'],
   clocks: ['wall-jump', 'suspend', 'stop'],
@@ -64,7 +65,15 @@ const scenarioKinds: Readonly<
 }
 
 /** What works in the cluster: below the handles, so that histories are exact, or through them. */
-const structureWorkloads = [mapWorkload, counterWorkload, lockWorkload, queueWorkload, groupWorkload, bankWorkload]
+const structureWorkloads = [
+  mapWorkload,
+  counterWorkload,
+  lockWorkload,
+  queueWorkload,
+  groupWorkload,
+  bankWorkload,
+  expiryWorkload,
+]
 const handleWorkloads: Readonly<Record<'grid' | 'flow', readonly WorkloadFactory[]>> = {
   grid: [gridWorkload],
   flow: [flowWorkload],
@@ -222,6 +231,7 @@ class Run {
       random,
       lostPartitions: this.#cluster.observer.lostPartitions,
       spend: () => this.#operationCount < operationsMax,
+      leaptMs: () => Math.max(...this.#cluster.machines.map(machine => machine.clock.leaptMs)),
       leaseTaken: () => this.#cluster.observer.count('lease-taken-over'),
       settled: (what: string, outcome: Settled) => {
         this.#operationCount++

@@ -25,6 +25,8 @@ export interface WorkloadContext {
   readonly lostPartitions: ReadonlySet<number>
   /** Counts an operation as begun; `false` once the budget of the run is spent. */
   spend(): boolean
+  /** How far any machine's wall clock was put forth or back so far, all leaps of it together. */
+  leaptMs(): number
   /** Somebody holds what another held under a lease before. */
   leaseTaken(): void
   /** Counts and folds an outcome into the run's hash. */

@@ -18,6 +18,8 @@ const sources = ['head', 'payload'] as const
 type SourceName = (typeof sources)[number]
 const joined = 'joined'
 const retryStartMs = 500
+/** Longer than all leaps of the wall clocks of a run together. */
+const rememberMs = 30 * 86_400_000
 const redeployAfterMs = 25_000
 /** In the end, for what was accepted to come out. */
 const gatherMs = 30_000
@@ -119,7 +121,7 @@ class FlowWorkload implements Workload {
     return await host.accept({
       params: { id },
       body: { half: `${source} of ${id}` } satisfies Half,
-      idempotency: { key: id, scope: source, rememberMs: 3_600_000 },
+      idempotency: { key: id, scope: source, rememberMs },
     })
   }
 
@@ -154,7 +156,7 @@ class FlowWorkload implements Workload {
       .aggregator('join', {
         by: m => m.params.id,
         complete: { each: ['head', 'payload'] },
-        timeout: '30m',
+        timeout: '30d',
         merge: ({ head, payload }, id) => ({ id, head: head.half, payload: payload.half }),
       })
     const staged = begun.stage('store', { concurrency: 4, capacity: 10_000 })

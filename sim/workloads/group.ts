@@ -13,7 +13,8 @@ const group = 'join'
 const queue = 'joined'
 const sources = ['head', 'payload']
 const deadlineMs = 2_000
-const rememberMs = 3_600_000
+/** Longer than all leaps of the wall clocks of a run together. */
+const rememberMs = 30 * 86_400_000
 
 interface Seen {
   readonly key: string

@@ -90,7 +90,10 @@ class QueueWorkload implements Workload {
     const put: SeenPut = { id, group, calledAt: this.#order.next(), returnedAt: Infinity }
     shard.puts.push(put)
     const delayMs = group === undefined && random.chance(0.2) ? random.int(1, 2_000) : undefined
-    this.#call(node, shard, { kind: 'queue.put', queue, id, body: bytesOf(id), group, delayMs, options }, known => {
+    // What nobody takes in time is among the dead letters in the end; a group goes on after it, so those have none.
+    const expiresMs = group === undefined && random.chance(0.2) ? random.int(500, 10_000) : undefined
+    const body = bytesOf(id)
+    this.#call(node, shard, { kind: 'queue.put', queue, id, body, group, delayMs, expiresMs, options }, known => {
       if (known.kind === 'done') put.returnedAt = this.#order.next()
       else if (known.kind === 'failed') put.calledAt = 0
       next()

@@ -176,6 +176,7 @@ export function playToy(
     random: world.random.fork('workload'),
     lostPartitions: new Set(),
     spend: () => true,
+    leaptMs: () => 0,
     leaseTaken: () => {},
     settled: () => count++,
   }
