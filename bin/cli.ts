@@ -1,9 +1,8 @@
 /** The command line: arguments to verbs, one file per verb. */
 import { Command, CommanderError } from 'commander'
-import { InvalidError, SkeinError } from '../lib/base/errors.ts'
-import { VerbError } from './admin.ts'
 import { deadVerb } from './dead.ts'
 import { demoVerb } from './demo.ts'
+import { exitCodeOf } from './failure.ts'
 import { leaveVerb, stopVerb } from './leave.ts'
 import { queueVerb } from './queue.ts'
 import { simVerb } from './sim.ts'
@@ -24,9 +23,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (!(error instanceof VerbError || error instanceof SkeinError)) throw error
-    process.stderr.write(`${error.message}\n`)
-    return error instanceof InvalidError ? 2 : 1
+    return exitCodeOf(error)
   }
 }
 

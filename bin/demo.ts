@@ -37,7 +37,9 @@ async function demo({ messages, input, out, json = false }: DemoFlags): Promise<
   tell(`skein ${await version()} · 3 peers on this machine · ${figure(messages)} deliveries ${what}`)
   const folder = out === undefined ? await mkdtemp(join(tmpdir(), 'skein-demo-')) : await cleared(resolve(out))
   const { runDemo } = await import('./demo/run.ts')
-  const result = await runDemo({ messages, input: input && resolve(input), folder, tell })
+  const result = await runDemo({ messages, input: input && resolve(input), folder, tell }).catch((error: unknown) => {
+    throw new VerbError(`${error instanceof Error ? error.message : String(error)}; logs and output lie in ${folder}`)
+  })
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
   else tell(summary(result, out))
   if (out === undefined && result.isPassed) await rm(folder, { recursive: true, force: true })

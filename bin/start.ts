@@ -1,5 +1,6 @@
 /** `skein start`: one peer with its flows and doors, until a signal ends it. */
 import { Command } from 'commander'
+import { exitCodeOf } from './failure.ts'
 import { addFlags, readSettings } from './start/flags.ts'
 import { version } from './version.ts'
 
@@ -11,6 +12,6 @@ export function startVerb(): Command {
       // Late: libp2p takes most of a second to load, and wrong flags should not wait for it.
       const { serve } = await import('./start/serve.ts')
       // Not left to an empty event loop: a link that somebody else keeps open must not keep the process.
-      process.exit(await serve(await version(), settings))
+      process.exit(await serve(await version(), settings).catch(exitCodeOf))
     })
 }

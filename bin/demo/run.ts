@@ -63,7 +63,7 @@ const sendSeconds = 20
 const payloadLagMs = 150
 const lookMs = 25
 const askMs = 100
-const safeMsMax = 20_000
+const safeMsMax = 60_000
 /** After the last acceptance, without a further line written: then what is missing is lost. */
 const quietMsMax = 15_000
 const aroundDeathMs = 3_000
@@ -205,7 +205,7 @@ class Demo {
     this.#kills.push({ peer, atMs: performance.now(), halfJoined, inHand, underWay })
     await dying
     this.#say(`kill -9 ${peer}     it held ${halfJoined} half-joined deliveries and ${inHand} units of work in hand`)
-    void this.#tellRecovery()
+    this.#tellRecovery().catch((error: unknown) => this.#say(error instanceof Error ? error.message : String(error)))
   }
 
   async #tellRecovery(): Promise<void> {

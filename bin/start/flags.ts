@@ -43,6 +43,7 @@ const flags: Readonly<Record<Exclude<keyof SettingsInput, 'secret'>, readonly [v
 export interface StartSettings {
   readonly settings: Settings
   readonly flowFiles: readonly string[]
+  readonly isForced: boolean
   /** Whether the default was asked for, so that a taken port is no error. */
   readonly isListenDefault: boolean
   readonly isFlowHttpDefault: boolean
@@ -53,6 +54,7 @@ export const flowHttpDefault = '127.0.0.1:8080'
 
 export function addFlags(command: Command): Command {
   command.option('--config <file>', 'JSON with the same names, e.g. { "copies": 3, "join": ["10.0.0.7:7400"] }')
+  command.option('--force', 'deploy even if messages that entered another version of a flow are left behind')
   for (const [key, [value, meaning]] of Object.entries(flags))
     command.option(value === '' ? named(key) : `${named(key)} <${value}>`, meaning)
   return command
@@ -64,7 +66,7 @@ export function readSettings(
   files: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): StartSettings {
-  const { config = env['SKEIN_CONFIG'], ...flagged } = given
+  const { config = env['SKEIN_CONFIG'], force, ...flagged } = given
   const { flows, ...configured } = config === undefined || config === '' ? {} : fileOf(String(config))
   const variables = { ...fromEnvironment(env), ...defined({ seeds: env['SKEIN_JOIN'] || undefined }) }
   const input = layered(renamed(flagged), variables, renamed(configured))
@@ -77,6 +79,7 @@ export function readSettings(
   return {
     settings: settingsOf(addressed, () => '', named),
     flowFiles: files.length > 0 ? files : flowsOf(flows),
+    isForced: force === true,
     isListenDefault: input.listen === undefined,
     isFlowHttpDefault: input.flowHttp === undefined,
   }

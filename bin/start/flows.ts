@@ -1,4 +1,5 @@
 /** The flows of one peer: where their sources can be reached, and how they end. */
+import { InvalidError } from '../../lib/base/errors.ts'
 import type { Flow } from '../../lib/flow/builder.ts'
 import type { AnyMessage } from '../../lib/flow/message.ts'
 import { runFlows } from '../../lib/flow/runner.ts'
@@ -18,13 +19,34 @@ export interface PeerFlows {
   close(): Promise<void>
 }
 
-/** `listen`: for HTTP sources; port 0 takes a free one. */
+/** Of a peer that only stores. */
+export const noFlows: PeerFlows = {
+  url: undefined,
+  routes: [],
+  inHand: 0,
+  closeSources: () => Promise.resolve(),
+  workOff: () => Promise.resolve(true),
+  close: () => Promise.resolve(),
+}
+
+export interface FlowOptions {
+  /** For HTTP sources; port 0 takes a free one. */
+  readonly flowHttp: string | undefined
+  /** Deploys even if messages of another version of a flow are left behind. */
+  readonly isForced: boolean
+}
+
 export async function openFlows(
   grid: Grid,
   flows: readonly Flow<AnyMessage>[],
-  listen: string | undefined,
+  { flowHttp, isForced }: FlowOptions,
 ): Promise<PeerFlows> {
-  const runner = await runFlows(grid, flows, listen === undefined ? {} : { connectors: { http: { listen } } })
+  if (flows.length === 0) return noFlows
+  const connectors = flowHttp === undefined ? {} : { http: { listen: flowHttp } }
+  const runner = await runFlows(grid, flows, { connectors, isForced }).catch((error: unknown) => {
+    const { syscall, code } = error as NodeJS.ErrnoException
+    throw syscall === 'listen' ? new InvalidError(`--flow-http ${flowHttp} cannot be listened on: ${code}`) : error
+  })
   const listener = runner.connector('http-listener') as { readonly address?: string } | undefined
   return {
     url: listener?.address === undefined ? undefined : `http://${listener.address}`,

@@ -10,7 +10,7 @@ import { banner, readyLine, type Opened } from './banner.ts'
 import { openDoors, type PeerDoors } from './doors.ts'
 import { flowHttpDefault, listenDefault, type StartSettings } from './flags.ts'
 import { loadFlows } from './flow-files.ts'
-import { openFlows, type PeerFlows } from './flows.ts'
+import { noFlows, openFlows, type FlowOptions, type PeerFlows } from './flows.ts'
 import { answerParent } from './holdings.ts'
 import { createLog, logLevel, type Log } from './log.ts'
 import { orFree } from './free-port.ts'
@@ -42,7 +42,12 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   try {
     const doors = await openDoors(grid, settings, accessToken, () => end.ask('asked to leave'))
     await untilReady(grid, end.signal)
-    const flows = end.signal.aborted ? undefined : await begin(grid, loaded, settings.flowHttp, log)
+    const begun = end.signal.aborted ? undefined : begin(grid, loaded, { ...asked, flowHttp: settings.flowHttp }, log)
+    const flows = await begun?.catch(async (error: unknown) => {
+      // A spool may have been loaded, and partitions taken over: nothing of that may go down with a mistake in a flow.
+      await goodbye(grid, log, doors, noFlows, () => watch.linkCount)
+      throw error
+    })
     if (flows !== undefined) {
       const seconds = (performance.now() - startedMs) / 1000
       const files = asked.flowFiles
@@ -61,12 +66,12 @@ export async function serve(version: string, { settings: given, ...asked }: Star
 async function begin(
   grid: Grid,
   loaded: readonly Flow<AnyMessage>[],
-  flowHttp: string | undefined,
+  options: FlowOptions,
   log: Log,
 ): Promise<PeerFlows> {
   const recordCount = await loadSpools(grid)
   if (recordCount > 0) log.say('info', `loaded ${recordCount} records that the last stop left`)
-  return await openFlows(grid, loaded, flowHttp)
+  return await openFlows(grid, loaded, options)
 }
 
 /** For ever: peers may be started in any order, and long after one another. */

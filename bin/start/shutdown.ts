@@ -1,5 +1,5 @@
 /**
- * How a peer goes: sources closed, what is in hand finished, everything handed over, doors closed. The last peer has
+ * How a peer goes: sources closed, what is in hand finished, doors closed, everything handed over. The last peer has
  * nobody to hand over to: it works off its queues as long as that gets anywhere, and spools the rest.
  */
 import type { Grid } from '../../lib/grid/handles.ts'
@@ -36,16 +36,18 @@ export async function shutDown(stopping: Stopping): Promise<string> {
   await turnToLeave(grid)
   if (isLast(grid)) await workOff(flows, log)
   await flows.close()
+  // What a door acknowledged after the last peer's spool had passed it would be in nobody's hands; and a peer that leaves
+  // is no longer counted by the one that takes itself for the last.
+  await closeDoors()
   const { isHandedOver, remaining } = await grid.leave()
   try {
     if (isHandedOver && !isAlone(grid)) return `handed over and left in ${took()}`
-    const path = remaining.bytes === 0 ? undefined : await writeSpool(grid)
+    const path = await writeSpool(grid)
     await linger(stopping)
     if (path === undefined) return `done in ${took()}, nothing left`
     const queued = remaining.messages === 0 ? 'what else is stored waits' : `${remaining.messages} queued messages wait`
     return `done in ${took()}, nothing lost: ${queued} in ${path} for the next start here`
   } finally {
-    await closeDoors()
     await grid.close()
   }
 }

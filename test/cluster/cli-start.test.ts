@@ -1,9 +1,15 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
-import { createConnection } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Stage } from './stage.ts'
+
+const lib = join(import.meta.dirname, '..', '..', 'lib')
+const flowFile = `
+import { flow, http, queue } from '${lib}/index.ts'
+export default flow('orders').from(http.post('/orders')).to(queue('orders'))
+`
 
 let stage: Stage
 beforeEach(() => void (stage = new Stage()))
@@ -86,6 +92,23 @@ describe('skein start', () => {
     const ended = await stage.run('start', '--listen', '127.0.0.1:0').ended()
     expect(ended.code).toBe(2)
     expect(ended.stderr).toContain('move it away to start without what it holds')
+  })
+
+  test('keeps what a spool held when the flows cannot start', async () => {
+    const [peer, ready] = await stage.start('goose-1', undefined, '--http', '127.0.0.1:0')
+    await put(ready.http, 'kept')
+    await peer.signal('SIGTERM')
+    const taken = new URL(ready.http as string).port
+    const blocker = createServer().listen(Number(taken), '127.0.0.1')
+    await once(blocker, 'listening')
+    writeFileSync(join(stage.folder, 'flow.ts'), flowFile)
+    const failed = await stage
+      .run('start', 'flow.ts', '--listen', '127.0.0.1:0', '--flow-http', `127.0.0.1:${taken}`)
+      .ended()
+    blocker.close()
+    expect(failed.code).toBe(2)
+    const [, again] = await stage.start('goose-2', undefined, '--http', '127.0.0.1:0')
+    expect(await read(again.http, 'kept')).toBe('kept')
   })
 
   test('a second signal ends it at once', async () => {
