@@ -27,6 +27,8 @@ interface Batch {
   readonly items: Waiting[]
   bytes: number
   puts: number
+  /** Of map entries: one command changes each once. */
+  readonly keys: Set<string>
 }
 
 export class Batches {
@@ -48,22 +50,35 @@ export class Batches {
   }
 
   #add(partition: PartitionId, item: Waiting): void {
-    const bytes = 'body' in item.operation ? item.operation.body.length : 64
+    const bytes = bytesOf(item.operation)
+    const key = keyOf(item.operation)
     let batch = this.#open.get(partition)
     const isFull =
       batch !== undefined &&
-      (batch.items.length >= operationsMax || batch.bytes + bytes > bytesMax || batch.puts >= putsMax(item.operation))
+      (batch.items.length >= operationsMax ||
+        batch.bytes + bytes > bytesMax ||
+        batch.puts >= putsMax(item.operation) ||
+        (key !== undefined && batch.keys.has(key)))
     if (batch !== undefined && isFull) {
       this.#send(partition, batch.items)
       batch = undefined
     }
-    if (batch === undefined) this.#open.set(partition, (batch = { items: [], bytes: 0, puts: 0 }))
+    if (batch === undefined) this.#open.set(partition, (batch = { items: [], bytes: 0, puts: 0, keys: new Set() }))
     batch.items.push(item)
     batch.bytes += bytes
+    if (key !== undefined) batch.keys.add(key)
     if (item.operation.kind === 'queue.put') batch.puts++
     if (this.#isTurnAsked) return
     this.#isTurnAsked = true
     this.#calls.env.turn(() => this.#flush())
+  }
+
+  /** Sends what waits for this partition, so that what is sent otherwise comes after it. */
+  send(partition: PartitionId): void {
+    const batch = this.#open.get(partition)
+    if (batch === undefined) return
+    this.#open.delete(partition)
+    this.#send(partition, batch.items)
   }
 
   #flush(): void {
@@ -94,6 +109,15 @@ export class Batches {
     if (settled.kind === 'done') items.forEach((item, at) => item.resolve(settled.results[at] as Plain))
     else for (const item of items) reject(item, settled)
   }
+}
+
+function bytesOf(operation: StructureOperation): number {
+  if ('body' in operation) return operation.body.length
+  return operation.kind === 'map.put' ? operation.value.length : 64
+}
+
+function keyOf(operation: StructureOperation): string | undefined {
+  return operation.kind === 'map.put' ? `${operation.map.length}:${operation.map}/${operation.key}` : undefined
 }
 
 function putsMax(operation: StructureOperation): number {

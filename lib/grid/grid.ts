@@ -87,6 +87,8 @@ export class MemberGrid implements Grid {
   readonly #router: ConsumerRouter
   readonly #definitions: Definitions
   readonly #queueParts: QueueParts
+  /** Apart from those of queues, whose shards may refuse for want of room. */
+  readonly #mapBatches: Batches
   readonly #consumers = new Set<Worker>()
   #state: ClusterState = emptyClusterState
   #session: SessionId | undefined
@@ -105,6 +107,7 @@ export class MemberGrid implements Grid {
     this.#shards = new Shards()
     this.#router = new ConsumerRouter(env, this.#shards, (member, hint) => this.#calls.peer?.tell(member, hint))
     this.#definitions = new Definitions(this.#calls)
+    this.#mapBatches = new Batches(this.#calls)
     this.#queueParts = {
       calls: this.#calls,
       batches: new Batches(this.#calls),
@@ -164,7 +167,7 @@ export class MemberGrid implements Grid {
   readonly now: () => Instant = () => this.env.now()
 
   map<V>(name: string, settings?: MapSettings<V>): GridMap<V> {
-    return new StoredMap(this.#calls, name, settings)
+    return new StoredMap(this.#calls, this.#mapBatches, name, settings)
   }
 
   queue<T>(name: string, settings?: QueueSettings<T>): Queue<T> {

@@ -2,8 +2,10 @@
 import { ConflictError } from '../base/errors.ts'
 import type { PartitionId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
+import { partitionOf } from '../placement/hashing.ts'
 import type { Version } from '../structures/cases.ts'
 import type { MapGetResult, MapOperation, MapPutResult } from '../structures/map-operations.ts'
+import type { Batches } from './batches.ts'
 import type { Calls, Timed } from './calls.ts'
 import { durationMs, type Duration } from './duration.ts'
 import type { Entry, GridMap, MapSettings, OperationOptions, PutOptions, WriteOptions } from './handles.ts'
@@ -16,11 +18,13 @@ const backOff = { minMs: 1, maxMs: 10, triesMax: 8 }
 export class StoredMap<V> implements GridMap<V> {
   readonly name: string
   readonly #calls: Calls
+  readonly #batches: Batches
   readonly #ttlMs: number | undefined
   readonly #codec: ValueCodec<V>
 
-  constructor(calls: Calls, name: string, settings: MapSettings<V> = {}) {
+  constructor(calls: Calls, batches: Batches, name: string, settings: MapSettings<V> = {}) {
     this.#calls = calls
+    this.#batches = batches
     this.name = name
     this.#ttlMs = optionalMs(settings.ttl, `ttl of map ${name}`)
     this.#codec = settings.codec ?? values()
@@ -40,12 +44,8 @@ export class StoredMap<V> implements GridMap<V> {
 
   async put(key: string, value: V, options: PutOptions = {}): Promise<Version> {
     const timed = this.#calls.timed(options)
-    const [version] = (await this.#calls.runAt(
-      key,
-      this.#putOperation(key, value, options),
-      timed,
-      options,
-    )) as unknown as MapPutResult
+    const put = this.#putOperation(key, value, options)
+    const [version] = (await this.#write(key, put, timed, options)) as unknown as MapPutResult
     return version
   }
 
@@ -77,7 +77,7 @@ export class StoredMap<V> implements GridMap<V> {
   async touch(key: string, options?: WriteOptions & { readonly ttl?: Duration | undefined }): Promise<boolean> {
     const ttlMs = optionalMs(options?.ttl, 'ttl') ?? this.#ttlMs
     const operation = { kind: 'map.touch', map: this.name, key, ttlMs } as const
-    return (await this.#calls.runAt(key, operation, this.#calls.timed(options), options)) === true
+    return (await this.#write(key, operation, this.#calls.timed(options), options)) === true
   }
 
   async *entries(options?: OperationOptions): AsyncIterable<readonly [key: string, value: V, version: Version]> {
@@ -109,6 +109,16 @@ export class StoredMap<V> implements GridMap<V> {
     return { value: this.#codec.decode(value), version, remainingMs: remainingMs < 0 ? undefined : remainingMs }
   }
 
+  /** Puts that nothing refuses for itself travel with others of this turn and partition; whatever else comes after them. */
+  #write(key: string, operation: MapOperation, timed: Timed, options: PutOptions | undefined): Promise<Plain> {
+    const count = this.#calls.partitionCount
+    if (count === 0) return this.#calls.runAt(key, operation, timed, options)
+    const partition = partitionOf(key, count)
+    if (isPlainPut(operation, options)) return this.#batches.run(partition, operation, timed.deadlineMs)
+    this.#batches.send(partition)
+    return this.#calls.runAt(key, operation, timed, options)
+  }
+
   #putOperation(key: string, value: V, options: PutOptions): MapOperation {
     const { ttl, ifVersion, ifAbsent, ifPresent } = options
     const ttlMs = optionalMs(ttl, 'ttl') ?? this.#ttlMs
@@ -122,7 +132,7 @@ export class StoredMap<V> implements GridMap<V> {
     timed: Timed,
   ): Promise<boolean> {
     const operation = { kind: 'map.delete', map: this.name, key, ifVersion: options?.ifVersion } as const
-    return ((await this.#calls.runAt(key, operation, timed, options)) as readonly [boolean])[0]
+    return ((await this.#write(key, operation, timed, options)) as readonly [boolean])[0]
   }
 
   async #replace(
@@ -135,7 +145,7 @@ export class StoredMap<V> implements GridMap<V> {
     if (next !== undefined) {
       const condition = entry === undefined ? { ifAbsent: true } : { ifVersion: entry.version }
       const put = this.#putOperation(key, next, { ...options, ...condition })
-      await this.#calls.runAt(key, put, timed, options)
+      await this.#write(key, put, timed, options)
     } else if (entry !== undefined) await this.#delete(key, { ...options, ifVersion: entry.version }, timed)
   }
 
@@ -154,6 +164,19 @@ export class StoredMap<V> implements GridMap<V> {
       after = page[1] ?? undefined
     } while (after !== undefined)
   }
+}
+
+/** Its deadline is the default one, so that it takes nothing from those it travels with. */
+function isPlainPut(operation: MapOperation, options: PutOptions | undefined): boolean {
+  if (operation.kind !== 'map.put') return false
+  const { ifVersion, ifAbsent, ifPresent } = operation
+  const isConditional = ifVersion !== undefined || ifAbsent !== undefined || ifPresent !== undefined
+  return (
+    !isConditional &&
+    options?.deadline === undefined &&
+    options?.signal === undefined &&
+    options?.idempotencyKey === undefined
+  )
 }
 
 function optionalMs(duration: Duration | undefined, what: string): number | undefined {

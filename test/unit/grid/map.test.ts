@@ -197,3 +197,30 @@ test('a closed grid refuses at once, waiting calls too', async () => {
   await expect(env.until(waiting)).rejects.toThrow(ClosedError)
   await expect(env.until(grid.map('carts').get('a'))).rejects.toThrow(ClosedError)
 })
+
+test('puts of one turn in one partition are one command, a second of the same key and whatever is conditional come after', async () => {
+  const { grid, env, peer } = setUp()
+  const carts = grid.map<number>('carts')
+  const home = grid.partitions.of('a')
+  const near: string[] = []
+  for (let at = 0; near.length < 2; at++) if (grid.partitions.of(`k${at}`) === home) near.push(`k${at}`)
+  const [b, c] = near as [string, string]
+  await env.until(carts.put('a', 0))
+  peer.called.length = 0
+  const versions = Promise.all([carts.put('a', 1), carts.put(b, 2), carts.put('a', 3), carts.put(c, 4)])
+  const isDeleted = carts.delete('a')
+  const own = carts.put(b, 5, { deadline: '1s' })
+  const [[first, second, third, fourth]] = await env.until(Promise.all([versions, isDeleted, own]))
+  const keys = peer.called.map(operations =>
+    operations.map(({ kind, ...rest }) => `${kind} ${(rest as { key: string }).key}`),
+  )
+  expect(keys).toEqual([
+    ['map.put a', `map.put ${b}`],
+    ['map.put a', `map.put ${c}`],
+    ['map.delete a'],
+    [`map.put ${b}`],
+  ])
+  expect(new Set([first, second, third, fourth].map(version => version?.join())).size).toBe(4)
+  expect(await env.until(carts.get('a'))).toBeUndefined()
+  expect(await env.until(Promise.all([carts.get(b), carts.get(c)]))).toEqual([5, 4])
+})
