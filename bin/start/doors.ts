@@ -14,12 +14,13 @@ export interface PeerDoors {
   close(): Promise<void>
 }
 
-/** `leave`: what to do when the admin door is asked to make this peer leave. */
+/** `leave`: what to do when the admin door is asked to make this peer leave. `isServing`: whether data may be touched. */
 export async function openDoors(
   grid: Grid,
   { http, resp }: Settings,
   accessToken: string | undefined,
   leave: () => void,
+  isServing: () => boolean,
 ): Promise<PeerDoors> {
   const doors: Door[] = []
   const opened = (door: Door): Door => {
@@ -28,8 +29,9 @@ export async function openDoors(
   }
   const admin = { leave, stop: () => orderStop(grid) }
   const httpDoor =
-    http === undefined ? undefined : opened(await startHttpDoor(grid, { listen: http, accessToken, admin }))
-  const respDoor = resp === undefined ? undefined : opened(await startRespDoor(grid, { listen: resp, accessToken }))
+    http === undefined ? undefined : opened(await startHttpDoor(grid, { listen: http, accessToken, admin, isServing }))
+  const respDoor =
+    resp === undefined ? undefined : opened(await startRespDoor(grid, { listen: resp, accessToken, isServing }))
   return {
     http: httpDoor && `http://${httpDoor.address}`,
     resp: respDoor?.address,

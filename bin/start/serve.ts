@@ -40,7 +40,9 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   const end = new Ending(log)
   const unwatch = watch.start(grid, log)
   try {
-    const doors = await openDoors(grid, settings, accessToken, () => end.ask('asked to leave'))
+    let isLoaded = false
+    const leave = (): void => end.ask('asked to leave')
+    const doors = await openDoors(grid, settings, accessToken, leave, () => isLoaded)
     await untilReady(grid, end.signal)
     const begun = end.signal.aborted ? undefined : begin(grid, loaded, { ...asked, flowHttp: settings.flowHttp }, log)
     const flows = await begun?.catch(async (error: unknown) => {
@@ -48,6 +50,7 @@ export async function serve(version: string, { settings: given, ...asked }: Star
       await goodbye(grid, log, doors, noFlows, () => watch.linkCount)
       throw error
     })
+    isLoaded = true
     if (flows !== undefined) {
       const seconds = (performance.now() - startedMs) / 1000
       const files = asked.flowFiles

@@ -21,6 +21,8 @@ export interface DoorOptions {
   readonly listen: string
   /** Asked of everybody. Without one the door listens on loopback only. */
   readonly accessToken?: string | undefined
+  /** False: what is stored is not whole yet, and nobody may read or write it. Default: always true. */
+  readonly isServing?: (() => boolean) | undefined
 }
 
 export const graceMsDefault = 5_000

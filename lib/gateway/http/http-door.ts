@@ -149,6 +149,8 @@ class HttpDoor implements Door, BodyBudget {
       const found = this.#find(method, request.url ?? '')
       route = found.route.path
       guard(request, this.#token, found.route.isOpen === true)
+      if (isStored(route) && this.#options.isServing?.() === false)
+        throw new HttpRefusal('UNAVAILABLE', 'this peer starts: what the last stop left is being loaded')
       answer = await this.#run(found, request, response)
     } catch (error) {
       answer = this.#refusal(error)
@@ -213,6 +215,11 @@ class HttpDoor implements Door, BodyBudget {
     const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
     socket.end(head + body, () => socket.destroy())
   }
+}
+
+/** Whether what is behind the route is stored: not the cluster's state, and not orders to this peer. */
+function isStored(route: string): boolean {
+  return route.startsWith('/v1/') && route !== '/v1/cluster' && !route.startsWith('/v1/admin/')
 }
 
 interface Match {

@@ -31,6 +31,7 @@ export interface Client {
 export interface Realm {
   readonly grid: Grid
   readonly accessToken: AccessToken | undefined
+  readonly isServing: () => boolean
   readonly clients: ReadonlyMap<number, Client>
   readonly blockedPops: BlockedPops
   readonly scanner: Scanner

@@ -201,6 +201,8 @@ export class Connection implements Client {
     const { arity, name, isOpen } = command
     if (arity >= 0 ? args.length !== arity : args.length < -arity) return wrongArity(name)
     if (!this.#isAuthenticated && isOpen !== true) return new ErrorReply('NOAUTH Authentication required.')
+    if (!this.#port.realm.isServing() && isOpen !== true)
+      return new ErrorReply('LOADING What the last stop left is being loaded')
     return undefined
   }
 

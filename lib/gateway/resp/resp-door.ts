@@ -80,6 +80,7 @@ class RespDoor implements Door, ConnectionPort {
     this.realm = {
       grid,
       accessToken: options.accessToken === undefined ? undefined : new AccessToken(options.accessToken),
+      isServing: options.isServing ?? (() => true),
       clients: this.#connections,
       blockedPops: this.#blockedPops,
       scanner: new Scanner(grid),
