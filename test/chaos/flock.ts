@@ -79,7 +79,7 @@ export class Flock {
   async leader(): Promise<ChaosPeer | undefined> {
     for (const peer of this.peers) {
       const view = await peer.view()
-      if (view?.leader == null) continue
+      if (view?.leader === undefined || view.leader === null) continue
       return this.peers.find(({ ready }) => ready?.member === view.leader)
     }
     return undefined

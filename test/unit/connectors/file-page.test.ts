@@ -76,7 +76,8 @@ describe('a page of a file target', () => {
     after.cluster.cluster.apply({ ...after.cluster.cluster.state, cluster: 'another' })
     await after.commit(await after.wait(after.page.write(bytes('short\n'))))
     await after.wait(after.page.close())
-    expect(after.published.toSorted()).toEqual(['a longer line\n', 'short\n'])
+    expect(new Set(after.published)).toEqual(new Set(['a longer line\n', 'short\n']))
+    expect(after.published).toHaveLength(2)
   })
 
   it('refuses the commit of a writer that was taken over after it wrote', async () => {
