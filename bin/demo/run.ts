@@ -197,7 +197,12 @@ class Demo {
 
   async #kill(peer: string): Promise<void> {
     await this.#safe()
-    const held = await this.peers.ask(peer, 'holdings')
+    let held = await this.peers.ask(peer, 'holdings')
+    // Asked last, because on a starved machine a peer may have been given up for silent meanwhile.
+    while (!(await this.#stands(isSafe))) {
+      await this.#safe()
+      held = await this.peers.ask(peer, 'holdings')
+    }
     const seen = this.#output.seenMs
     const dying = this.peers.kill(peer)
     const underWay = [...this.#wholeMs.keys()].filter(id => !seen.has(id))
@@ -217,22 +222,27 @@ class Demo {
 
   /** Resolves once any one peer may be lost. */
   async #safe(): Promise<void> {
-    await this.#until('safe', ({ safety, live }) => live === this.peers.names.length && safety >= 1)
+    await this.#until('safe', isSafe)
   }
 
   /** Resolves once every partition has two copies again. */
   async #copied(): Promise<void> {
-    await this.#until('copied', ({ copies, live }) => live === this.peers.names.length && copies >= 2)
+    await this.#until('copied', ({ copies }) => copies >= 2)
   }
 
   async #until(what: string, isIt: (standing: Standing) => boolean): Promise<void> {
     const untilMs = performance.now() + safeMsMax
-    while (performance.now() < untilMs) {
-      const standings = await Promise.all(this.peers.names.map(name => this.peers.ask(name, 'standing')))
-      if (standings.length > 0 && standings.every(each => each !== undefined && isIt(each))) return
+    while (!(await this.#stands(isIt))) {
+      if (performance.now() > untilMs) throw new Error(`the cluster was not ${what} within ${safeMsMax / 1_000} s`)
       await pause(askMs)
     }
-    throw new Error(`the cluster was not ${what} again within ${safeMsMax / 1_000} s`)
+  }
+
+  /** Whether all peers that run say so, and see one another. */
+  async #stands(isIt: (standing: Standing) => boolean): Promise<boolean> {
+    const { names } = this.peers
+    const standings = await Promise.all(names.map(name => this.peers.ask(name, 'standing')))
+    return standings.every(each => each !== undefined && each.live === names.length && isIt(each))
   }
 
   /** Resolves when everything whole is in the output, or nothing more comes. */
@@ -289,6 +299,10 @@ class Demo {
   #say(text: string): void {
     this.#options.tell(`  ${seconds(performance.now() - this.#startMs, 1).padStart(5)} s  ${text}`)
   }
+}
+
+function isSafe({ safety }: Standing): boolean {
+  return safety >= 1
 }
 
 /** In ms. */
