@@ -11,7 +11,13 @@ test('tells its status', () => {
   const { one } = setUp()
   const status = one.status()
   expect(status).toMatchObject({ cluster: 'test', self: 'one', isReady: true, reason: '', epoch: 1 })
-  expect(status.partitions).toEqual({ count: partitionCount, served: partitionCount, waiting: 0, copies: 1 })
+  expect(status.partitions).toEqual({
+    count: partitionCount,
+    served: partitionCount,
+    waiting: 0,
+    copies: 1,
+    copiesWanted: 1,
+  })
   expect(status.members.map(({ name, owned, backups }) => [name, owned, backups])).toEqual([
     ['one', 6, 0],
     ['two', 6, 0],
