@@ -90,7 +90,10 @@ export class RedisPair {
       '--dir',
       this.#folder,
     ]
-    this.#servers.push(spawn('redis-server', [...args, ...more], { stdio: 'ignore' }))
+    const server = spawn('redis-server', [...args, ...more], { stdio: 'ignore' })
+    // Also when the benchmark breaks off.
+    process.once('exit', () => server.kill())
+    this.#servers.push(server)
   }
 }
 
