@@ -153,7 +153,10 @@ export class MemberWatch {
     this.#returning.clear()
     const voters = view.planVoters(nowMs, state)
     const votersAfter = voters ?? view.voters()
-    const goneVoter = voters === undefined ? votersAfter.find(voter => draft.gone.has(voter)) : undefined
+    // One that leaves and lives votes until the plan of voters can do without it.
+    const isDead = (voter: MemberId): boolean =>
+      draft.gone.has(voter) && (state.members.get(voter)?.state !== 'leaving' || this.#isLapsed(nowMs, voter))
+    const goneVoter = voters === undefined ? votersAfter.find(isDead) : undefined
     const remaining =
       goneVoter === undefined || votersAfter.length === 1
         ? votersAfter
