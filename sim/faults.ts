@@ -52,7 +52,7 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
 
   leave: arena => {
     const machine = arena.target()
-    if (machine === undefined) return undefined
+    if (machine === undefined || !arena.mayLeave(machine)) return undefined
     return { about: machine.name, lastsMs: 0, mayLast: false, begin: () => machine.leave(), end: () => {} }
   },
 

@@ -35,6 +35,8 @@ export interface Arena {
   readonly struck: Set<Machine>
   /** Whether killing `victim` (and losing it for good) stays inside the budget. */
   mayKill(victim: Machine): boolean
+  /** Whether enough others are there to take over what it has, and none of them leaves too. */
+  mayLeave(machine: Machine): boolean
   /** A machine by the nemesis' taste: the leader, an owner, or any; undefined if all are struck. */
   target(): Machine | undefined
 }
@@ -93,6 +95,15 @@ export class Nemesis implements Arena {
     const isKept = state.partitions.every(entry => stayingOf(entry).some(isCopy))
     const { voters } = leader.peer.driver.consensus.config
     return isKept && voters.filter(voter => alive.has(voter)).length * 2 > voters.length
+  }
+
+  mayLeave(machine: Machine): boolean {
+    if (!this.#options.isInBudget) return true
+    const { members } = this.cluster.state ?? {}
+    const states = this.cluster.machines.flatMap(({ running }) => members?.get(running?.member ?? '')?.state ?? [])
+    const own = members?.get(machine.running?.member ?? '')?.state
+    const staying = states.filter(state => state === 'live').length - (own === 'live' ? 1 : 0)
+    return !states.includes('leaving') && staying > this.cluster.settings.minCopies
   }
 
   target(): Machine | undefined {

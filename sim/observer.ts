@@ -45,6 +45,7 @@ export class Observer {
   readonly #entries: PartitionEntry[] = []
   readonly #silent = new Set<string>()
   readonly #owners = new Map<string, string>()
+  readonly #leaders = new Map<number, string>()
   readonly #repeats = new Map<string, number>()
   #leader = ''
 
@@ -67,6 +68,7 @@ export class Observer {
     this.events.set(event.event, (this.events.get(event.event) ?? 0) + 1)
     const occasion = telling[event.event]?.(event.fields)
     if (occasion !== undefined) this.count(occasion)
+    if (event.event === 'consensus.leader-elected') this.#elected(machine, Number(event.fields.term))
     if (event.event === 'replication.diverged')
       this.violate('equal-copies', `${machine.name}: ${JSON.stringify(event.fields)}`)
   }
@@ -79,6 +81,14 @@ export class Observer {
       this.violate('one-owner', `partition ${partition} epoch ${epoch} opened by ${before} and by ${member}`)
     }
     this.#owners.set(key, member)
+  }
+
+  #elected(machine: Machine, term: number): void {
+    const member = machine.running?.member ?? ''
+    const before = this.#leaders.get(term)
+    if (before !== undefined && before !== member)
+      this.violate('one-leader', `term ${term} has the leaders ${before} and ${member}`)
+    this.#leaders.set(term, member)
   }
 
   /** Folds what `state` says that was not known yet. */

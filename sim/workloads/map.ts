@@ -9,7 +9,7 @@ import { Order } from '../order.ts'
 import { Clients, inTurn, type Violation, type Workload, type WorkloadContext } from '../workload.ts'
 
 const map = 'registers'
-const callsPerKeyMax = 300
+const callsPerKeyMax = 200
 const deadlineMs = 2_000
 
 type Seen = { -readonly [K in keyof Call<RegisterInput, RegisterOutput>]: Call<RegisterInput, RegisterOutput>[K] }
