@@ -3,12 +3,12 @@
  * on the PATH: rounds of both in turn, medians of each, and their ratio. Machines differ and are shared: read the
  * ratios. The client is one of the peers, for that is how the grid is embedded.
  *
- *     npm run bench -- [--rounds 3] [--seconds 1] [--only set] [--in-flight 64] [--json] [--no-redis] [--profiles FOLDER] [--events]
+ *     npm run bench -- [--rounds 3] [--seconds 1] [--only set] [--in-flight 64] [--json] [--no-redis] [--connections 1] [--profiles FOLDER] [--events]
  */
 import { parseArgs } from 'node:util'
 import { settled, startCluster, type PeerProcess } from './cluster.ts'
 import { median, medianOf, type Measured } from './load.ts'
-import { isRedisHere, RedisPair } from './redis.ts'
+import { connectionsMaxDefault, isRedisHere, RedisPair } from './redis.ts'
 import type { Load } from './workloads.ts'
 
 interface Row {
@@ -40,6 +40,7 @@ const { values } = parseArgs({
     'in-flight': { type: 'string' },
     only: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
+    connections: { type: 'string', default: String(connectionsMaxDefault) },
     'no-redis': { type: 'boolean', default: false },
     profiles: { type: 'string' },
     events: { type: 'boolean', default: false },
@@ -125,14 +126,14 @@ const say = (text: string): void => {
   if (!values.json) console.log(text)
 }
 
-const redis = !values['no-redis'] && isRedisHere() ? new RedisPair() : undefined
+const redis = !values['no-redis'] && isRedisHere() ? new RedisPair(Number(values.connections)) : undefined
 await redis?.start()
 const peers = await startCluster(3, values)
 say(`three peers, one backup, 100 B; ${rounds} rounds of ${values.seconds} s, medians`)
 say(
   redis === undefined
     ? 'Redis: not measured (no redis-server on the PATH, or not wanted); Skein alone'
-    : 'Redis: one replica, each set acknowledged by WAIT 1, ioredis; get from the primary',
+    : `Redis: one replica, each set acknowledged by WAIT 1, ioredis, at most ${values.connections} connections; get from the primary`,
 )
 say(
   `queues: put -> receive -> ack; their ratio is to ${quorumQueuePerSecond} msg/s of a RabbitMQ quorum queue over 3 nodes, recorded elsewhere`,

@@ -11,7 +11,7 @@ import { closedLoop, type Measured } from './load.ts'
 const keyCount = 10_000
 const body = 'x'.repeat(100)
 /** A connection waits as a whole for WAIT: more of them let more waits overlap. */
-const connectionsMax = 128
+export const connectionsMaxDefault = 128
 
 export function isRedisHere(): boolean {
   return spawnSync('redis-server', ['--version']).status === 0
@@ -22,6 +22,11 @@ export class RedisPair {
   readonly #folder = mkdtempSync(join(tmpdir(), 'skein-bench-redis-'))
   readonly #clients: Redis[] = []
   #port = 0
+  readonly #connectionsMax: number
+
+  constructor(connectionsMax: number = connectionsMaxDefault) {
+    this.#connectionsMax = connectionsMax
+  }
 
   async start(): Promise<void> {
     this.#port = await freePort()
@@ -63,7 +68,7 @@ export class RedisPair {
   }
 
   async #pool(inFlight: number): Promise<readonly Redis[]> {
-    const count = Math.min(inFlight, connectionsMax)
+    const count = Math.min(inFlight, this.#connectionsMax)
     while (this.#clients.length < count) this.#client()
     const clients = this.#clients.slice(0, count)
     await Promise.all(clients.map(client => client.ping()))
