@@ -100,7 +100,7 @@ export class Copy {
     )
       return undefined
     const previousIndex = this.next - 1
-    const bytesMax = this.mode === 'probe' ? options.chunkBytes : options.appendBytesMax
+    const bytesMax = this.mode === 'probe' || !this.isBackup ? options.catchUpBytesMax : options.appendBytesMax
     const { entries, bytes } = log.slice(this.next, bytesMax, 1_000)
     this.sent(nowMs)
     if (this.mode === 'probe') this.isWaiting = true
@@ -169,6 +169,6 @@ export class Copy {
   }
 
   #windowBytes(options: ReplicationOptions): number {
-    return this.isBackup ? options.inFlightBytesMax : options.appendBytesMax
+    return this.isBackup ? options.inFlightBytesMax : options.catchUpBytesMax
   }
 }
