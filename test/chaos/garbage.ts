@@ -109,10 +109,12 @@ const peerPort = (peer: ChaosPeer): string => peer.ready?.addresses[0] ?? ''
 const random = (): Buffer => randomBytes(64 * 1_024)
 const lengthPrefix = Buffer.concat([Buffer.from([0x40, 0, 0, 0]), randomBytes(32)])
 const longBody = (path: string): Buffer =>
-  Buffer.from(`PUT ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: ${gigabyte}\r\n\r\nxx`)
+  Buffer.from(
+    `PUT ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: text/plain\r\ncontent-length: ${gigabyte}\r\n\r\nxx`,
+  )
 const longPost = (path: string): Buffer =>
   Buffer.from(
-    `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${gigabyte}\r\n\r\nxx`,
+    `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${gigabyte}\r\n\r\nxx`,
   )
 
 const attacks: readonly Attack[] = [
@@ -161,7 +163,7 @@ async function sendTo(address: string, bytes: Buffer): Promise<string> {
     text = `open for ${closedMsMax} ms, ${text}`
     socket.destroy()
   }, closedMsMax)
-  await once(socket, 'close')
+  await new Promise<void>(resolve => socket.once('close', () => resolve()))
   clearTimeout(timer)
   const line = text.split('\r\n')[0] as string
   return /^[\x20-\x7e]+$/.test(line) ? line : 'closed'

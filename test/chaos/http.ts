@@ -26,14 +26,14 @@ export function ask(
         clearTimeout(timer)
         resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() })
       })
-      response.once('error', fail)
+      response.on('error', fail)
     })
     const timer = setTimeout(() => call.destroy(new Error('no answer in time')), timeoutMs)
     function fail(error: Error): void {
       clearTimeout(timer)
       reject(error)
     }
-    call.once('error', fail)
+    call.on('error', fail)
     call.end(body)
   })
 }
