@@ -339,8 +339,9 @@ export function networkConformance<Body>(
     })
 
     // The simulated network carries no secrets: nothing to prove there.
-    if (abilities.hasSecrets) {
-      test('refuses a peer without the secret, once, and admits one that has it', async () => {
+    test.for(abilities.hasSecrets ? ['the secret'] : [])(
+      'refuses a peer without %s, once, and admits one that has it',
+      async () => {
         const one = await start({ name: 'one', secret: 'grey lag' })
         const two = await start({ name: 'two', secret: 'grey leg' })
         const three = await start({ name: 'three', secret: 'grey lag' })
@@ -349,8 +350,8 @@ export function networkConformance<Body>(
         await harness.settle(() => isLinked(one, three) && one.told.refusals.length > 0 && two.told.refusals.length > 0)
         expect([one.told.refusals[0]?.code, two.told.refusals[0]?.code]).toEqual(['secret', 'secret'])
         expect(two.network.links).toEqual([])
-      })
-    }
+      },
+    )
 
     test('resets a lane that runs over, tells both ends, and goes on with what is sent after', async () => {
       const [one, two] = await pair()
