@@ -14,6 +14,7 @@ import { occasions, type Occasion } from './observer.ts'
 import { plant, type PlantName } from './plants.ts'
 import { probeLiveness } from './checkers/liveness.ts'
 import { doublyServed } from './checkers/one-owner.ts'
+import { unequalCopies } from './checkers/equal-copies.ts'
 import { watchMemory } from './checkers/memory.ts'
 import type { Settled } from './client.ts'
 import type { Violation, Workload, WorkloadContext, WorkloadFactory } from './workload.ts'
@@ -178,6 +179,7 @@ class Run {
     const answered = await this.#probe()
     for (const workload of this.#workloads) workload.rest()
     await this.#world.play(this.#world.nowMs + settleMs)
+    for (const problem of unequalCopies(this.#cluster)) observer.violate('equal-copies', problem)
     const isGathered = (this.#isInBudget || answered) && (await this.#gather())
     for (const workload of this.#workloads) {
       for (const { checker, message } of workload.check(isGathered)) observer.violate(checker, message)
