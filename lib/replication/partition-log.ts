@@ -8,7 +8,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { LogEntry } from './command.ts'
-import { sizeOfEntry } from './entry-size.ts'
+import { sizeOfEntry } from './size.ts'
 
 export class PartitionLog {
   // #entries[#start + k] has index #baseIndex + 1 + k; what lies before #start has been cut.

@@ -8,6 +8,7 @@
  * known not to be applied if it was never sent or every sending was answered with a retry. This rests on the network
  * never delivering one frame twice; a lane session numbers its frames.
  */
+import { plainBytes } from '../base/bytes.ts'
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
 import type { Send } from '../base/machine.ts'
 import type { Prng } from '../base/prng.ts'
@@ -16,7 +17,6 @@ import { indeterminate, unavailable, type Answer } from './answer.ts'
 import { CallLane } from './call-lane.ts'
 import type { Command, Operation, Outcome, Query, TransactionId } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
-import { plainBytes } from './size.ts'
 import { SendWindow, slowestBytesPerMs, valueBytes } from './send-window.ts'
 import { Wakes } from './wakes.ts'
 

@@ -6,12 +6,12 @@
  * Order: one `applied` record that counts the rest, ended sessions, each session before its results, prepared
  * transactions, decisions, then the structures.
  */
+import { plainBytes } from '../base/bytes.ts'
 import { MalformedError } from '../base/errors.ts'
 import type { PartitionId } from '../base/ids.ts'
 import { boolean, int, list, plain, record, string, uint, type Plain, type Shape } from '../base/shape.ts'
 import { outcomeShape, type Operation, type Outcome, type TransactionId } from './command.ts'
 import type { SessionImage } from './sessions.ts'
-import { plainBytes } from './size.ts'
 import type { SnapshotRecord } from './state-machine.ts'
 import type { Decision, Prepared } from './transactions.ts'
 

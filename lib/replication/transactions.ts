@@ -6,10 +6,10 @@
  *
  * What is marked volatile only paces messages of an owner; it is in no snapshot and no hash.
  */
+import { plainBytes } from '../base/bytes.ts'
 import type { PartitionId, SessionId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
 import type { Operation, TransactionId } from './command.ts'
-import { plainBytes } from './size.ts'
 
 /** Prepared transactions in one partition; the next is answered retry 'busy'. */
 export const preparedMax = 4096

@@ -3,9 +3,9 @@
  * receiver's, which builds the new state beside the old one. Stop-and-wait over a small window on the bulk lane; chunks
  * are numbered, taken in order only, and acknowledged by the highest one held.
  */
+import { plainBytes } from '../base/bytes.ts'
 import type { MemberId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
-import { sizeOfValue } from './entry-size.ts'
 import type { SnapshotCursor } from './partition-state.ts'
 import type { LogState, StateSource } from './turn.ts'
 
@@ -57,7 +57,7 @@ export class OutgoingTransfer {
         ordinal: this.#nextOrdinal++,
         isLast: this.#isRead,
         records: records ?? [],
-        bytes: sizeOfValue(records ?? []),
+        bytes: plainBytes(records ?? []),
       }
       this.#unacked.push(chunk)
       fresh.push(chunk)

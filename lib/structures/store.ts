@@ -3,14 +3,10 @@
  * never changed, only replaced, so a snapshot is a list of references. The port is what a store on disk or in slabs must
  * offer as well.
  *
- * Accounting, a formula that every copy computes alike and that errs upwards for V8 on 64 bits:
- *   record   = 96 + text(key) + value     (map entry, and its share of derived indices)
- *   text     = 16 + 2 * length
- *   bytes    = 96 + byteLength
- *   array    = 16 + sum(8 + item)
- *   object   = 16 + sum(8 + text(name) + item)
- *   number, boolean, null = 8
+ * Accounting, by the formulas of `base/bytes.ts`: record = 96 + text(key) + value. The 96 are its entry in a hash map, and
+ * its share of what structures derive from records.
  */
+import { plainBytes, textBytes } from '../base/bytes.ts'
 import type { Plain } from '../base/shape.ts'
 import type { SnapshotRecord } from '../replication/state-machine.ts'
 import { OrderedMap } from './ordered-map.ts'
@@ -75,20 +71,6 @@ export class MemoryStore implements Store {
 /** What one record counts. */
 export function recordBytes(key: string, record: Plain): number {
   return 96 + textBytes(key) + plainBytes(record)
-}
-
-export function plainBytes(value: Plain): number {
-  if (typeof value === 'string') return textBytes(value)
-  if (typeof value !== 'object' || value === null) return 8
-  if (value instanceof Uint8Array) return 96 + value.byteLength
-  let sum = 16
-  if (isList(value)) for (let i = 0; i < value.length; i++) sum += 8 + plainBytes(value[i] as Plain)
-  else for (const name of Object.keys(value)) sum += 8 + textBytes(name) + plainBytes(value[name] ?? null)
-  return sum
-}
-
-function textBytes(text: string): number {
-  return 16 + 2 * text.length
 }
 
 /** `Array.isArray` that narrows a readonly array too. */

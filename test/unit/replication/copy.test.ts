@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Copy, type Parcel } from '../../../lib/replication/copy.ts'
 import { replicationDefaults as options } from '../../../lib/replication/options.ts'
 import { PartitionLog } from '../../../lib/replication/partition-log.ts'
-import { sizeOfEntry } from '../../../lib/replication/entry-size.ts'
+import { sizeOfEntry } from '../../../lib/replication/size.ts'
 
 const partitionCount = 271
 const laneBytesMax = 8 * 1024 * 1024

@@ -2,7 +2,7 @@
  * The smallest state machine that shows what replication must keep: lists of tags by key, so that each time an operation
  * is executed stays visible. `toy.free` commutes (no key is locked), `toy.own` is released with its session.
  */
-import { plainBytes } from '../../../lib/replication/size.ts'
+import { plainBytes } from '../../../lib/base/bytes.ts'
 import { record, string, uint, variants, type Plain, type Shape } from '../../../lib/base/shape.ts'
 import type { Operation, Query } from '../../../lib/replication/command.ts'
 import type {

@@ -3,14 +3,15 @@ import { describe, expect, test } from 'vitest'
 import { Deadlines } from '../../../lib/structures/deadlines.ts'
 import { OrderedMap } from '../../../lib/structures/ordered-map.ts'
 import { PositionHeap } from '../../../lib/structures/position-heap.ts'
-import { MemoryStore, plainBytes, recordBytes } from '../../../lib/structures/store.ts'
+import { plainBytes } from '../../../lib/base/bytes.ts'
+import { MemoryStore, recordBytes } from '../../../lib/structures/store.ts'
 
 describe('a store', () => {
   test('counts bytes by its formula', () => {
     expect(recordBytes('ab', null)).toBe(96 + 20 + 8)
     expect(plainBytes(new Uint8Array(10))).toBe(106)
     expect(plainBytes([1, 'a'])).toBe(16 + 16 + 8 + 18)
-    expect(plainBytes({ a: true })).toBe(16 + 8 + 18 + 8)
+    expect(plainBytes({ a: true })).toBe(16 + 8 + 2 + 8)
   })
 
   test('is as large as its records, whatever was put, replaced and deleted', () => {
