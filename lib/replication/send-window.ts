@@ -31,9 +31,9 @@ export class SendWindow<T> {
     this.#bytesMax = bytesMax
   }
 
-  /** What a read counts as. */
+  /** What a read counts as. Whole bytes: sums of fractions would leave a rest behind, and a window that is never empty. */
   get replyBytes(): number {
-    return this.#replyBytesMean
+    return Math.ceil(this.#replyBytesMean)
   }
 
   /** Learns from a reply of so many bytes. */

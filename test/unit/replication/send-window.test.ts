@@ -45,6 +45,16 @@ describe('the window to an owner', () => {
     for (let i = 0; i < 200; i++) window.replied(10_000)
     expect(window.replyBytes).toBeGreaterThan(9_900)
   })
+
+  it('is empty again when all reads are answered, whatever they counted as', () => {
+    const window = new SendWindow<number>(100_000)
+    for (let read = 0; read < 50; read++) {
+      window.replied(read * 7 + 3)
+      window.enter('a', read, window.replyBytes)
+    }
+    for (let read = 49; read >= 0; read--) window.leave(read)
+    expect(window.bytesTo('a')).toBe(0)
+  })
 })
 
 describe('the size of a request', () => {
