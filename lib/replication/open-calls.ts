@@ -83,6 +83,9 @@ export class OpenCalls {
     if (command.kind !== 'execute' && command.kind !== 'prepare' && command.kind !== 'decide') {
       return turn.reply(from, id, refused('INVALID', `callers may not log ${command.kind}`))
     }
+    // What came over the wire has been held against the shapes there.
+    const invalid = from === turn.member ? this.#tenure.held.state.validate(command) : undefined
+    if (invalid !== undefined) return turn.reply(from, id, invalid)
     if (!turn.hasLease) return replica.sendBack(from, id, 'no-lease')
     const standing = sessionStanding(turn.table, command.call.session)
     if (standing === 'unknown') return replica.sendBack(from, id, 'not-open')

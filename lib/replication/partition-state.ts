@@ -146,6 +146,16 @@ export class PartitionState {
     return command.operations.some(operation => this.#machine.grows(operation))
   }
 
+  /** The refusal of a command that must not be logged, since copies could not read it; undefined if it may. */
+  validate(command: Command): Outcome | undefined {
+    if (command.kind !== 'execute' && command.kind !== 'prepare') return undefined
+    for (const [ordinal, operation] of command.operations.entries()) {
+      const refusal = this.#machine.validate?.(operation)
+      if (refusal !== undefined) return refused(refusal, ordinal)
+    }
+    return undefined
+  }
+
   snapshot(): SnapshotCursor {
     return cursorOf({
       applied: { epoch: this.#epoch, index: this.#index, atMs: this.#atMs, hash: this.#hash, bytes: this.bytes },

@@ -43,6 +43,8 @@ export interface StateMachine {
   locks(operation: Operation | Query): readonly string[]
   /** True if it may make the state larger: refused at the owner when memory is short. */
   grows(operation: Operation): boolean
+  /** Why the operation may not be logged at all, whatever the state: copies could not read it from the wire. */
+  validate?(operation: Operation): Refusal | undefined
   /** Whether `execute` would refuse, in the state as it is. Changes nothing. */
   check(operation: Operation, context: ApplyContext): Refusal | undefined
   /** Applies an operation that `check` allows; must not refuse then. Returns the result for the caller. */

@@ -14,7 +14,7 @@ import { KeyspaceStructure } from './keyspace.ts'
 import { LockStructure } from './lock.ts'
 import { MapStructure } from './map.ts'
 import { OnceStructure } from './once.ts'
-import type { StructureOperation, StructureQuery } from './operations.ts'
+import { operationShape, type StructureOperation, type StructureQuery } from './operations.ts'
 import { QueueStructure } from './queue.ts'
 import { Sequences } from './sequences.ts'
 import { MemoryStore, type Store } from './store.ts'
@@ -66,6 +66,17 @@ export class Structures implements StateMachine {
 
   grows(operation: Operation): boolean {
     return this.#of(operation)?.grows(operation as StructureOperation) ?? false
+  }
+
+  /** INVALID names the field: a number that is not whole, or out of its range, or no number. */
+  validate(operation: Operation): Refusal | undefined {
+    if (this.#of(operation) === undefined) return unknownKind(operation)
+    try {
+      operationShape.unpack(operationShape.pack(operation as StructureOperation))
+      return undefined
+    } catch (error) {
+      return refusal('INVALID', `not an operation: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   check(operation: Operation, context: ApplyContext): Refusal | undefined {

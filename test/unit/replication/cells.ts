@@ -2,7 +2,7 @@
 import type { Plain } from '../../../lib/base/shape.ts'
 import { plain, type Shape } from '../../../lib/base/shape.ts'
 import type { Operation, Query } from '../../../lib/replication/command.ts'
-import type { QueryResult, SnapshotRecord, StateMachine } from '../../../lib/replication/state-machine.ts'
+import type { QueryResult, Refusal, SnapshotRecord, StateMachine } from '../../../lib/replication/state-machine.ts'
 
 interface Put extends Operation {
   readonly cell: string
@@ -31,6 +31,9 @@ export class Cells implements StateMachine {
   }
   grows(operation: Operation): boolean {
     return operation.kind === 'cell.put'
+  }
+  validate({ kind }: Operation): Refusal | undefined {
+    return kind.startsWith('cell.') ? undefined : { code: 'INVALID', message: kind, detail: null }
   }
   check(): undefined {}
   execute(operation: Operation): Plain {

@@ -201,9 +201,9 @@ export class Fleet {
     return this.command(to, { kind: 'execute', call, operations }, partition, id)
   }
 
-  command(to: string, command: Command, partition = 0, id: number = this.#nextId++): number {
+  command(to: string, command: Command, partition = 0, id: number = this.#nextId++, from = 'caller'): number {
     const epoch = this.table.partitions[partition]?.epoch ?? 0
-    this.step(to, { kind: 'received', from: 'caller', message: { kind: 'request', id, partition, epoch, command } })
+    this.step(to, { kind: 'received', from, message: { kind: 'request', id, partition, epoch, command } })
     return id
   }
 

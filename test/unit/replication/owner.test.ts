@@ -229,6 +229,16 @@ describe('requests that are refused before anything is logged', () => {
     expect(fleet.said(fleet.write('a', [put('x', '1')]))).toBe('GRID_FULL')
   })
 
+  test('if they are none, from a caller of its own member: nobody looked at them before', () => {
+    const fleet = new Fleet(['a', 'b'])
+    fleet.found('a', ['b'])
+    const call = { session: 'a#1', sequence: 1, mark: 1 }
+    const blob = { kind: 'execute', call, operations: [put('x', '1'), { kind: 'blob.put' }] } as const
+    expect(fleet.answers(fleet.command('a', blob, 0, 77, 'a'))).toEqual([
+      { kind: 'refused', code: 'INVALID', message: 'blob.put', operation: 1, detail: null },
+    ])
+  })
+
   test('when too many are open', () => {
     const fleet = new Fleet(['a', 'b'], { openMax: 2 })
     fleet.found('a', ['b'])

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Plain } from '../../../lib/base/shape.ts'
 import { operationShape, queryShape } from '../../../lib/structures/operations.ts'
@@ -46,6 +47,25 @@ describe('operations and queries', () => {
     expect(tape.machine.locks({ kind: 'blob.put' })).toEqual([])
   })
 
+  test('with a bad number anywhere never reach a log', () => {
+    const { machine } = new Tape()
+    const places = operations.flatMap(operation => numbersOf(operation).map(path => ({ operation, path })))
+    const bad = fc.oneof(
+      fc.double().filter(value => !Number.isSafeInteger(value)),
+      fc.constantFrom(NaN, Infinity, -Infinity, 0.5, 2 ** 53, -(2 ** 53), '1', true),
+    )
+    fc.assert(
+      fc.property(fc.constantFrom(...places), bad, ({ operation, path }, value) => {
+        expect(machine.validate(operation)).toBeUndefined()
+        expect(machine.validate(withValue(operation, path, value))).toMatchObject({ code: 'INVALID' })
+      }),
+    )
+    expect(places.length).toBeGreaterThan(10)
+    expect(machine.validate({ kind: 'queue.ack', queue: 'q', token: -1 } as StructureOperation)).toBeDefined()
+    expect(machine.validate({ kind: 'blob.put' })).toMatchObject({ code: 'INVALID' })
+    expect(machine.validate({ kind: 'map.blob' })).toMatchObject({ code: 'INVALID' })
+  })
+
   test('say whether they may grow the state', () => {
     const { machine } = new Tape()
     const growing = operations.filter(operation => machine.grows(operation)).map(({ kind }) => kind)
@@ -60,3 +80,22 @@ describe('operations and queries', () => {
     ] satisfies Plain)
   })
 })
+
+/** Paths to the numbers of an operation, but for those that only its receiver interprets. */
+function numbersOf(value: unknown, path: readonly (string | number)[] = []): (readonly (string | number)[])[] {
+  if (typeof value === 'number') return [path]
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return []
+  return Object.entries(value).flatMap(([name, inner]) => (name === 'headers' ? [] : numbersOf(inner, [...path, name])))
+}
+
+function withValue(
+  operation: StructureOperation,
+  path: readonly (string | number)[],
+  value: unknown,
+): StructureOperation {
+  const copy = structuredClone(operation)
+  let inner = copy as unknown as Record<string | number, unknown>
+  for (const name of path.slice(0, -1)) inner = inner[name] as typeof inner
+  inner[path.at(-1) as string] = value
+  return copy
+}
