@@ -35,7 +35,6 @@ for (const kind of ['kill', 'stop'] as const)
 
 const others = {
   aggregate: [aggregate, 'halves of pairs come in at two peers, one of three dies between them'],
-  memory: [memory, 'fill to the budget of 64 MB each, kill one, drain'],
   garbage: [garbage, 'what is not for a peer, on each of its ports'],
   restart: [restart, 'SIGTERM to all at once, and one after the other, and start again'],
 } as const
@@ -49,5 +48,18 @@ for (const [name, [run, description]] of Object.entries(others))
     .action(async ({ trials, keep }: { trials: number; keep?: true }) => {
       conclude(await run({ trials, isKept: keep === true, tell }))
     })
+
+program
+  .command('memory')
+  .description('fill to the budget, each process within its memory, kill one, drain')
+  .option('--trials <n>', 'how many', Number, 1)
+  .option('--memory <size>', 'budget of each peer', '256MB')
+  .option('--process-mb <n>', 'what a process may take, resident', Number, 512)
+  .option('--heap-mb <n>', "V8's limit", Number, 256)
+  .option('--body <bytes>', 'length of a message', Number, 8 * 1024)
+  .option('--keep', 'leave logs')
+  .action(async ({ keep, ...options }: { trials: number; keep?: true }) => {
+    conclude(await memory({ ...options, isKept: keep === true, tell }))
+  })
 
 await program.parseAsync()

@@ -10,44 +10,55 @@ import type { Summary } from './summary.ts'
 export interface MemoryOptions {
   readonly trials: number
   readonly isKept?: boolean
-  /** Budget of each peer. */
+  /** Budget of each peer. Default '256MB'. */
   readonly memory?: string
+  /** What a peer's process may take, resident. Default 512. */
+  readonly processMb?: number
+  /** V8's limit for what is not bodies, as it is in a container of 512 MB. Default 256. */
+  readonly heapMb?: number
+  /** Bytes of a message's body. Small ones fill the heap, large ones what is beside it. Default 8 KiB. */
+  readonly body?: number
   readonly tell: (line: string) => void
 }
 
-const bodyBytes = 8 * 1024
-const fillLanes = 12
+const fillLanes = 48
 /** A peer that refused so many in a row is full. */
 const refusalsInRow = 40
 const fillSecondsMax = 120
 const watchMs = 3_000
+const lookMs = 100
 
 export async function memory({
   trials,
-  memory: budget = '64MB',
+  memory: budget = '256MB',
+  processMb = 512,
+  heapMb = 256,
+  body: bodyBytes = 8 * 1024,
   isKept = false,
   tell,
 }: MemoryOptions): Promise<Summary> {
-  const flock = new Flock({ memory: budget })
+  const flock = new Flock({ memory: budget, env: { NODE_OPTIONS: `--max-old-space-size=${heapMb}` } })
   const wrong: string[] = []
   const figures = { messages: 0, resident: 0, refusal: 0, drained: 0 }
+  const watch = setInterval(() => {
+    const live = flock.peers.filter(({ isRunning }) => isRunning)
+    figures.resident = Math.max(figures.resident, ...live.map(peer => peer.residentMb()))
+  }, lookMs)
   try {
     await flock.start()
     for (let at = 0; at < trials; at++) {
       const put = new Set<string>()
       const unknown = new Set<string>()
-      const filled = await fill(flock, `m${at}`, put, unknown)
+      const filled = await fill(flock, `m${at}`, bodyBytes, put, unknown)
       for (const [kind, count] of filled)
         if (!/^(?:201|507 GRID_FULL)$/.test(kind)) wrong.push(`${count} answers ${kind}`)
       figures.messages += put.size
-      const full = flock.peers.map(peer => peer.residentMb())
+      const filledMb = Math.max(...flock.peers.map(peer => peer.residentMb()))
       const victim = flock.peer(at)
       await victim.end('SIGKILL')
       await pause(watchMs)
       const others = flock.others(victim)
       for (const peer of others) if (!peer.isRunning) wrong.push(`${peer.name} ended when ${victim.name} was killed`)
-      const resident = Math.max(...full, ...others.filter(peer => peer.isRunning).map(peer => peer.residentMb()))
-      figures.resident = Math.max(figures.resident, resident)
       // Reads go on while writes are refused.
       const readMs = performance.now()
       await ask((others[0] as ChaosPeer).http, 'GET', '/v1/maps/none/none')
@@ -62,12 +73,14 @@ export async function memory({
       wrong.push(...lost.map(id => `message ${id} is lost`), ...doubled.map(([id]) => `message ${id} came twice`))
       wrong.push(...strange.map(id => `message ${id} was refused and came`))
       tell(
-        `  memory ${at + 1}  ${put.size} messages of ${bodyBytes / 1_024} KiB until all refused (${[...filled].join(' ')})  resident ${resident} MB  ` +
+        `  memory ${at + 1}  ${put.size} messages of ${bodyBytes} B until all refused (${[...filled].join(' ')})  resident ${filledMb} MB then, ${figures.resident} MB at most  ` +
           `killed ${victim.name}  lost ${lost.length}  drained in ${seconds.toFixed(1)} s`,
       )
       await flock.startOne(victim)
       await flock.safe()
     }
+    const { resident } = figures
+    if (resident > processMb) wrong.push(`a peer took ${resident} MB of ${processMb}`)
     const complaints = flock.complaints()
     return {
       trial: 'memory',
@@ -75,8 +88,9 @@ export async function memory({
       figures: {
         trials,
         'budget of a peer': budget,
+        'bytes of a message': bodyBytes,
         'messages acknowledged': figures.messages,
-        'lost or doubled': wrong.length,
+        'what went wrong': wrong.length,
         'largest resident set, MB': figures.resident,
         'a read while full, s': figures.refusal,
         'drained in, s, at most': figures.drained,
@@ -85,6 +99,7 @@ export async function memory({
       folder: flock.folder,
     }
   } finally {
+    clearInterval(watch)
     await flock.end(isKept)
   }
 }
@@ -93,6 +108,7 @@ export async function memory({
 async function fill(
   flock: Flock,
   queue: string,
+  bodyBytes: number,
   put: Set<string>,
   unknown: Set<string>,
 ): Promise<ReadonlyMap<string, number>> {
