@@ -21,8 +21,9 @@ interface Result {
   readonly name: string
   readonly inFlight: number
   readonly skein: Measured
-  /** Of all three peers, the client's own work included. */
+  /** Of all three peers, the client's own work included; and of the client alone. */
   readonly cpuMicros: number
+  readonly clientMicros: number
   readonly redis: Measured | undefined
   /** Skein / Redis, or Skein / the recorded figure for queues. */
   readonly ratio: number | undefined
@@ -72,42 +73,57 @@ function rows(): readonly Row[] {
   )
 }
 
-async function cpuMicros(peers: readonly PeerProcess[]): Promise<number> {
-  const used = await Promise.all(peers.map(peer => peer.cpuMicros()))
-  return used.reduce((sum, each) => sum + each, 0)
+async function cpuMicros(peers: readonly PeerProcess[]): Promise<readonly number[]> {
+  return await Promise.all(peers.map(peer => peer.cpuMicros()))
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, each) => total + each, 0)
 }
 
 async function measure(row: Row, peers: readonly PeerProcess[], redis: RedisPair | undefined): Promise<Result> {
   const ours: Measured[] = []
   const theirs: Measured[] = []
-  const cpu: number[] = []
+  const cpu: number[][] = []
   for (let round = 0; round < rounds; round++) {
     await settled(peers)
     const beforeMicros = await cpuMicros(peers)
+    if (values.profiles !== undefined) await Promise.all(peers.map(peer => peer.profile()))
     const measured = await (peers[1] as PeerProcess).run(row.load)
     ours.push(measured)
-    cpu.push(((await cpuMicros(peers)) - beforeMicros) / ((measured.perSecond * forMs) / 1_000))
+    const usedMicros = (await cpuMicros(peers)).map((micros, at) => micros - (beforeMicros[at] as number))
+    cpu.push(usedMicros.map(micros => micros / ((measured.perSecond * forMs) / 1_000)))
+    const title = `${row.name} ${row.load.inFlight} ${round + 1}`
+    if (values.profiles !== undefined) for (const peer of peers) await peer.profiled(values.profiles, title)
     if (redis !== undefined && row.redis !== undefined) theirs.push(await row.redis(redis, row.load.inFlight, forMs))
   }
   const skein = medianOf(ours)
   const other = theirs.length > 0 ? medianOf(theirs) : undefined
   const against = row.load.kind === 'queue' ? quorumQueuePerSecond : other?.perSecond
   const ratio = against === undefined ? undefined : skein.perSecond / against
-  return { name: row.name, inFlight: row.load.inFlight, skein, cpuMicros: median(cpu), redis: other, ratio }
+  return {
+    name: row.name,
+    inFlight: row.load.inFlight,
+    skein,
+    cpuMicros: median(cpu.map(sum)),
+    clientMicros: median(cpu.map(each => each[1] ?? 0)),
+    redis: other,
+    ratio,
+  }
 }
 
 function line(cells: readonly (string | number)[]): string {
-  return cells.map((cell, at) => (at === 0 ? String(cell).padEnd(20) : String(cell).padStart(11))).join(' ')
+  return cells.map((cell, at) => (at === 0 ? String(cell).padEnd(20) : String(cell).padStart(12))).join(' ')
 }
 
-function lineOf({ name, inFlight, skein, cpuMicros, redis, ratio }: Result): string {
+function lineOf({ name, inFlight, skein, cpuMicros, clientMicros, redis, ratio }: Result): string {
   const figures = (each: Measured | undefined): string[] =>
     each === undefined ? ['-', '-', '-'] : [each.perSecond.toFixed(0), each.p50Ms.toFixed(2), each.p99Ms.toFixed(2)]
   const text = line([
     name,
     inFlight,
     ...figures(skein),
-    cpuMicros.toFixed(0),
+    `${cpuMicros.toFixed(0)} (${clientMicros.toFixed(0)})`,
     ...figures(redis),
     ratio === undefined ? '-' : `${ratio.toFixed(2)}x`,
   ])
@@ -139,7 +155,9 @@ say(
   `queues: put -> receive -> ack; their ratio is to ${quorumQueuePerSecond} msg/s of a RabbitMQ quorum queue over 3 nodes, recorded elsewhere`,
 )
 say('')
-say(line(['', 'in flight', 'skein op/s', 'p50 ms', 'p99 ms', 'CPU us/op', 'redis op/s', 'p50 ms', 'p99 ms', 'ratio']))
+say(
+  line(['', 'in flight', 'skein op/s', 'p50 ms', 'p99 ms', 'CPU us (own)', 'redis op/s', 'p50 ms', 'p99 ms', 'ratio']),
+)
 await warmUp(peers)
 const results: Result[] = []
 for (const row of rows()) {

@@ -1,5 +1,6 @@
 /** Peers as processes of their own, each with its backup on another, ready to be told what to do. */
 import { fork, type ChildProcess } from 'node:child_process'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GridStatus } from '../../lib/index.ts'
 import type { Measured } from './load.ts'
@@ -11,8 +12,6 @@ const settleMsMax = 60_000
 type Question = Ask extends infer Each ? (Each extends Ask ? Omit<Each, 'id'> : never) : never
 
 export interface ClusterOptions {
-  /** A folder for CPU profiles of the whole run, written at its end. */
-  readonly profiles?: string | undefined
   /** Peers print their warnings. */
   readonly events?: boolean | undefined
 }
@@ -24,12 +23,9 @@ export class PeerProcess {
   readonly #joined = Promise.withResolvers<unknown>()
   #nextId = 1
 
-  constructor(name: string, seeds: readonly string[], { profiles, events = false }: ClusterOptions) {
+  constructor(name: string, seeds: readonly string[], { events = false }: ClusterOptions) {
     this.name = name
-    const execArgv =
-      profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`, `--cpu-prof-name=${name}.cpuprofile`]
     this.#child = fork(new URL('member.ts', import.meta.url), [name, ...seeds], {
-      execArgv,
       serialization: 'advanced',
       env: { ...process.env, ...(events && { SKEIN_BENCH_EVENTS: '1' }) },
     })
@@ -56,6 +52,19 @@ export class PeerProcess {
   async cpuMicros(): Promise<number> {
     const { user, system } = (await this.#ask({ kind: 'cpu' })) as NodeJS.CpuUsage
     return user + system
+  }
+
+  /** Samples what it does, until `profiled`. */
+  async profile(): Promise<void> {
+    await this.#ask({ kind: 'profile' })
+  }
+
+  /** Writes what was sampled as `NAME.cpuprofile`. */
+  async profiled(folder: string, row: string): Promise<void> {
+    await this.#ask({
+      kind: 'profiled',
+      path: join(folder, `${row} ${this.name}.cpuprofile`.replaceAll(/[ ,]+/g, '-')),
+    })
   }
 
   async close(): Promise<void> {

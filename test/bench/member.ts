@@ -1,10 +1,14 @@
 /** One peer of the benchmark: joins by the seeds given, then runs what its parent asks for. Ends with its parent. */
+import { writeFileSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
 import { join } from '../../lib/index.ts'
 import { run, type Load } from './workloads.ts'
 
 export type Answer = { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: string }
 export type Ask = { readonly id: number } & (
-  { readonly kind: 'status' | 'cpu' | 'close' } | { readonly kind: 'load'; readonly load: Load }
+  | { readonly kind: 'status' | 'cpu' | 'profile' | 'close' }
+  | { readonly kind: 'profiled'; readonly path: string }
+  | { readonly kind: 'load'; readonly load: Load }
 )
 
 const [name = 'peer', ...seeds] = process.argv.slice(2)
@@ -20,12 +24,20 @@ const grid = await join({
   },
 })
 
+const inspector = new Session()
+inspector.connect()
+
 async function answer(ask: Ask): Promise<unknown> {
   switch (ask.kind) {
     case 'status':
       return grid.status()
     case 'cpu':
       return process.cpuUsage()
+    case 'profile':
+      await inspector.post('Profiler.enable')
+      return await inspector.post('Profiler.start')
+    case 'profiled':
+      return writeFileSync(ask.path, JSON.stringify((await inspector.post('Profiler.stop')).profile))
     case 'load':
       return await run(grid, ask.load)
     case 'close':
