@@ -15,6 +15,7 @@ import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { InvalidError } from '../base/errors.ts'
 import { type Address, formatAddress, multiaddrOf, parseAddress } from './addresses.ts'
 import { lazyWindow, leanTransport } from './lean-writes.ts'
+import { preparedCrypto } from './noise-crypto.ts'
 import { StreamWire } from './stream-wire.ts'
 import { DialError, type Wire, type Wires } from './wires.ts'
 
@@ -105,14 +106,17 @@ export class Libp2pWires implements Wires {
   }
 
   async #create(): Promise<Libp2p> {
-    const [{ createLibp2p }, { tcp }, { noise }, { yamux }, keys, { multiaddr }] = await Promise.all([
-      import('libp2p'),
-      import('@libp2p/tcp'),
-      import('@libp2p/noise'),
-      import('@libp2p/yamux'),
-      import('@libp2p/crypto/keys'),
-      import('@multiformats/multiaddr'),
-    ])
+    const [{ createLibp2p }, { tcp }, { noise }, { defaultCrypto }, { yamux }, keys, { multiaddr }] = await Promise.all(
+      [
+        import('libp2p'),
+        import('@libp2p/tcp'),
+        import('@libp2p/noise'),
+        import('@libp2p/noise/crypto'),
+        import('@libp2p/yamux'),
+        import('@libp2p/crypto/keys'),
+        import('@multiformats/multiaddr'),
+      ],
+    )
     this.#toMultiaddr = multiaddr
     const { keySeed, connectionsMax = connectionsMaxDefault, idleMs = idleMsDefault } = this.#options
     return await createLibp2p({
@@ -123,7 +127,7 @@ export class Libp2pWires implements Wires {
           : await keys.generateKeyPairFromSeed('Ed25519', keySeed),
       addresses: { listen: this.listen.map(multiaddrOf) },
       transports: [components => leanTransport(tcp({ maxConnections: connectionsMax })(components))],
-      connectionEncrypters: [noise()],
+      connectionEncrypters: [noise({ crypto: preparedCrypto(defaultCrypto) })],
       streamMuxers: [
         yamux({ enableKeepAlive: false, maxInboundStreams: 8, maxOutboundStreams: 8, maxEarlyStreams: 2 }),
       ],
