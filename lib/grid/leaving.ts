@@ -42,10 +42,7 @@ function remainingOf(shards: Shards): LeaveResult['remaining'] {
   let bytes = 0
   for (const [, state] of shards.states()) {
     bytes += state.bytes
-    if (state.bytes > 0) messages += state.snapshot().filter(([space]) => space.startsWith(messageSpace)).length
+    messages += state.messageCount
   }
   return { messages, bytes }
 }
-
-/** Records of messages lie in 'queue:' + the queue's name. */
-const messageSpace = 'queue:'

@@ -10,6 +10,7 @@ import type { SpooledState } from './spool-records.ts'
 export interface ShardState extends SpooledState {
   readonly changes: { readonly ready: Set<string> }
   readonly bytes: number
+  readonly messageCount: number
   ready(queue: string, atMs: number): number
   readyCounts(atMs: number): ReadonlyMap<string, number>
 }

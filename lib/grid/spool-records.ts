@@ -10,7 +10,7 @@ import type { StructureOperation, StructureQuery } from '../structures/operation
 
 /** The part of `Structures` that is read. */
 export interface SpooledState {
-  snapshot(): readonly SnapshotRecord[]
+  snapshot(): Iterable<SnapshotRecord>
   query(query: StructureQuery, atMs: number): { readonly kind: string; readonly result?: Plain }
 }
 

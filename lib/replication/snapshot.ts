@@ -12,7 +12,7 @@ import type { PartitionId } from '../base/ids.ts'
 import { boolean, int, list, plain, record, string, uint, type Plain, type Shape } from '../base/shape.ts'
 import { outcomeShape, type Operation, type Outcome, type TransactionId } from './command.ts'
 import type { SessionImage } from './sessions.ts'
-import type { SnapshotRecord } from './state-machine.ts'
+import type { SnapshotRecord, SnapshotRecords } from './state-machine.ts'
 import type { Decision, Prepared } from './transactions.ts'
 
 export interface Applied {
@@ -35,7 +35,7 @@ export interface StateImage {
   readonly sessions: readonly SessionImage[]
   readonly prepared: readonly Prepared[]
   readonly decisions: readonly Decision[]
-  readonly structures: readonly SnapshotRecord[]
+  readonly structures: SnapshotRecords
 }
 
 /** The state at the moment of `snapshot()`, however long it takes to read it. */

@@ -29,6 +29,11 @@ export interface Refusal {
 /** One immutable record of a snapshot, e.g. ['map:carts', 'c42', [value, epoch, index, expiresAtMs]]. */
 export type SnapshotRecord = readonly [space: string, key: string, record: Plain]
 
+/** Those of one moment, for as long as they are read. */
+export interface SnapshotRecords extends Iterable<SnapshotRecord> {
+  readonly length: number
+}
+
 export type QueryResult =
   | { readonly kind: 'found'; readonly result: Plain }
   /** A due entry was met: commit this first, then ask again. */
@@ -56,8 +61,8 @@ export interface StateMachine {
    * of the member may commit with it) stays for now and ends by time.
    */
   endSession(session: SessionId, context: ApplyContext, isLocked: (key: string) => boolean): void
-  /** All records, as references to immutable values: the state at this moment, however long it takes to send them. */
-  snapshot(): readonly SnapshotRecord[]
+  /** All records, as references to immutable values: the state at this moment, however long it takes to send them. Must not walk them. */
+  snapshot(): SnapshotRecords
   /** Takes one record of a snapshot into an otherwise empty state. */
   restore(record: SnapshotRecord): void
   /** Owner only: when `due` would return something next, as whichever of the two clocks applies, in monotonic ms from `nowMonotonicMs`; undefined if never. */

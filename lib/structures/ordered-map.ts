@@ -2,18 +2,25 @@
  * Text keys in UTF-16 order, as hash maps over adjoining ranges: a bucket that fills is split at its middle key. Get, set
  * and delete cost one binary search over the buckets; a page sorts only the buckets that it reads. Not a B-tree, because
  * nothing here needs order but pages, and hash maps are what V8 is quick at.
+ *
+ * A view shows one moment for as long as it is read: taking it copies references to the buckets, and the first change to
+ * a bucket after that goes to a copy of it. So a million entries cost no more in one go than a thousand.
  */
-const bucketLengthMax = 1_024
+const bucketLengthMax = 512
 
 interface Bucket<V> {
   /** Smallest key that belongs here. Buckets ascend by it; the first is ''. */
   readonly start: string
-  readonly entries: Map<string, V>
+  /** What older views hold is never changed. */
+  entries: Map<string, V>
+  /** Views taken when `entries` became this bucket's own. */
+  viewCount: number
 }
 
 export class OrderedMap<V> {
-  readonly #buckets: Bucket<V>[] = [{ start: '', entries: new Map() }]
+  readonly #buckets: Bucket<V>[] = [{ start: '', entries: new Map(), viewCount: 0 }]
   #size = 0
+  #viewCount = 0
 
   get size(): number {
     return this.#size
@@ -26,7 +33,7 @@ export class OrderedMap<V> {
   /** Returns what was there before. */
   set(key: string, value: V): V | undefined {
     const at = this.#locate(key)
-    const { entries } = this.#buckets[at] as Bucket<V>
+    const entries = this.#own(this.#buckets[at] as Bucket<V>)
     const before = entries.get(key)
     entries.set(key, value)
     if (before === undefined) {
@@ -39,9 +46,10 @@ export class OrderedMap<V> {
   /** Returns what was there. */
   delete(key: string): V | undefined {
     const at = this.#locate(key)
-    const { entries } = this.#buckets[at] as Bucket<V>
-    const before = entries.get(key)
+    const bucket = this.#buckets[at] as Bucket<V>
+    const before = bucket.entries.get(key)
     if (before === undefined) return undefined
+    const entries = this.#own(bucket)
     entries.delete(key)
     this.#size--
     if (entries.size === 0 && at > 0) this.#buckets.splice(at, 1)
@@ -60,9 +68,19 @@ export class OrderedMap<V> {
     return page
   }
 
-  /** In order of buckets; within one in order of arrival. */
-  forEach(visit: (key: string, value: V) => void): void {
-    for (const { entries } of this.#buckets) for (const [key, value] of entries) visit(key, value)
+  /** All entries as they are now, in order of buckets; within one in order of arrival. */
+  view(): readonly ReadonlyMap<string, V>[] {
+    this.#viewCount++
+    return this.#buckets.map(({ entries }) => entries)
+  }
+
+  /** To change: no view shows them. */
+  #own(bucket: Bucket<V>): Map<string, V> {
+    if (bucket.viewCount !== this.#viewCount) {
+      bucket.entries = new Map(bucket.entries)
+      bucket.viewCount = this.#viewCount
+    }
+    return bucket.entries
   }
 
   #bucketOf(key: string): Map<string, V> {
@@ -89,7 +107,7 @@ export class OrderedMap<V> {
       upper.set(key, entries.get(key) as V)
       entries.delete(key)
     }
-    this.#buckets.splice(at + 1, 0, { start, entries: upper })
+    this.#buckets.splice(at + 1, 0, { start, entries: upper, viewCount: this.#viewCount })
   }
 }
 

@@ -1,34 +1,42 @@
 /**
  * Which message of one queue's shard may be taken next: derived from its records. Those without a group stand on their
  * own; of a group only the first counts, and it stays the first until it is gone, so the rest wait while it is leased,
- * delayed or backing off. Ready ones leave by position, whatever way they became ready, so every copy takes the same.
+ * delayed or backing off. First leave those whose delay is over, by when that was and by position; then the others, by position.
+ *
+ * Decision: what was delayed stays among the delayed until it is taken, instead of joining the others when its time comes,
+ * because a million of one hour would all have to join at that moment; so every copy takes the same at any time of asking.
  */
-import type { Deadlines } from './deadlines.ts'
+import { Deadlines } from './deadlines.ts'
 import { groupOf, notBeforeOf, tokenOf, type Message } from './message.ts'
-import { PositionHeap } from './position-heap.ts'
+import { Positions } from './positions.ts'
 import { isDue } from './structure.ts'
 
 /** The messages of one group in order; `first` is the one that was last seen at the front. */
 interface Line {
-  readonly positions: PositionHeap
+  readonly positions: Positions
   first: number
 }
 
 export type State = 'ready' | 'delayed' | 'leased' | 'blocked'
 
-/** What the shards of a partition share; positions are unique in all of them. */
+/** Of those whose delay is over at most so many are counted; a look must not walk all. */
+const countMax = 10_000
+
+/** What the shards of a partition share. */
 export interface Shelf {
-  readonly delays: Deadlines<number, QueueShard>
   message(queue: string, position: number): Message | undefined
   becameReady(queue: string): void
+  /** The first delay ends at another time than before. */
+  delayed(shard: QueueShard): void
 }
 
 export class QueueShard {
   readonly queue: string
   readonly #shelf: Shelf
-  readonly #ready = new PositionHeap()
+  // Ready from the start; those with a delay, over or not, are in #delays.
+  readonly #ready = new Positions()
+  readonly #delays = new Deadlines<number, null>()
   readonly #lines = new Map<string, Line>()
-  #delayedCount = 0
   #leasedCount = 0
 
   constructor(queue: string, shelf: Shelf) {
@@ -36,22 +44,29 @@ export class QueueShard {
     this.#shelf = shelf
   }
 
-  get readyCount(): number {
-    return this.#ready.size
+  /** Exact up to 10,000 that were delayed. */
+  readyCount(atMs: number): number {
+    return this.#ready.size + this.#delays.countDue(atMs, countMax)
   }
 
-  get delayedCount(): number {
-    return this.#delayedCount
+  delayedCount(atMs: number): number {
+    return this.#delays.size - this.#delays.countDue(atMs, countMax)
+  }
+
+  /** When the first delay ends; undefined if none is there. */
+  get nextMs(): number | undefined {
+    return this.#delays.nextMs()
   }
 
   get leasedCount(): number {
     return this.#leasedCount
   }
 
-  stateOf(position: number, message: Message): State {
+  stateOf(position: number, message: Message, atMs: number): State {
     if (tokenOf(message) !== 0) return 'leased'
     if (this.#ready.has(position)) return 'ready'
-    return this.#shelf.delays.has(position) ? 'delayed' : 'blocked'
+    if (!this.#delays.has(position)) return 'blocked'
+    return isDue(notBeforeOf(message), atMs) ? 'ready' : 'delayed'
   }
 
   /** A message came, by put, replay or restore; its record is in the store. */
@@ -60,7 +75,7 @@ export class QueueShard {
     const group = groupOf(message)
     if (group === null) return this.#place(position, message)
     let line = this.#lines.get(group)
-    if (line === undefined) this.#lines.set(group, (line = { positions: new PositionHeap(), first: position }))
+    if (line === undefined) this.#lines.set(group, (line = { positions: new Positions(), first: position }))
     line.positions.add(position)
     this.#settle(line, position, message)
   }
@@ -81,16 +96,10 @@ export class QueueShard {
     }
   }
 
-  /** The first that may be taken; delays that ended must have been woken. */
+  /** The first that may be taken. */
   first(atMs: number): number | undefined {
-    for (;;) {
-      const position = this.#ready.first()
-      if (position === undefined) return undefined
-      const message = this.#shelf.message(this.queue, position)
-      if (message !== undefined && !isWaiting(message, atMs)) return position
-      this.#unplace(position)
-      this.#place(position, message)
-    }
+    const dueMs = this.#delays.nextMs()
+    return dueMs !== undefined && isDue(dueMs, atMs) ? this.#delays.nextKey() : this.#ready.first()
   }
 
   /** Its record says leased now. */
@@ -105,12 +114,6 @@ export class QueueShard {
     this.#place(position, message)
   }
 
-  /** Its delay ended and was taken off the shelf. */
-  wake(position: number): void {
-    this.#delayedCount--
-    this.#show(position)
-  }
-
   #settle(line: Line, position: number, message: Message): void {
     const first = line.positions.first() as number
     if (first !== position) return
@@ -121,23 +124,15 @@ export class QueueShard {
 
   #place(position: number, message: Message | undefined): void {
     if (message === undefined || tokenOf(message) !== 0) return
-    if (notBeforeOf(message) === 0) this.#show(position)
-    else {
-      this.#delayedCount++
-      this.#shelf.delays.set(position, notBeforeOf(message), this)
-    }
+    if (notBeforeOf(message) !== 0) {
+      // Equal ones by position: a copy from a snapshot has heard of them in another order.
+      this.#delays.set(position, notBeforeOf(message), null, position)
+      this.#shelf.delayed(this)
+    } else if (this.#ready.add(position)) this.#shelf.becameReady(this.queue)
   }
 
   #unplace(position: number): void {
     this.#ready.delete(position)
-    if (this.#shelf.delays.delete(position)) this.#delayedCount--
+    if (this.#delays.delete(position)) this.#shelf.delayed(this)
   }
-
-  #show(position: number): void {
-    if (this.#ready.add(position)) this.#shelf.becameReady(this.queue)
-  }
-}
-
-function isWaiting(message: Message, atMs: number): boolean {
-  return notBeforeOf(message) !== 0 && !isDue(notBeforeOf(message), atMs)
 }

@@ -22,7 +22,7 @@ import type { Listed, QueueOperation, QueueQuery, QueueStats, Taken } from './qu
 import { backoffMs, dropPolicy, keepPolicy, policyOf, policyWith } from './queue-policy.ts'
 import { QueueShard, type Shelf } from './queue-shard.ts'
 import { positionKey } from './sequences.ts'
-import { Spaces, dueAtMs, found, isDue, pageRefusal, refusal, refused } from './structure.ts'
+import { Spaces, dueAtMs, found, isDue, pageMax, pageRefusal, refusal, refused } from './structure.ts'
 import type { IsLocked, Partition, Structure } from './structure.ts'
 
 /** Where a message lies. */
@@ -39,7 +39,9 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   readonly #dead: DeadLetters
   readonly #shards = new Map<string, QueueShard>()
   readonly #leases = new Leases<Place>()
-  readonly #delays = new Deadlines<number, QueueShard>()
+  // When the first delay of a queue ends, if that is not said yet.
+  readonly #delays = new Deadlines<string, QueueShard>()
+  #saidAtMs = 0
   readonly #expiries = new Deadlines<number, string>()
   readonly #shelf: Shelf
 
@@ -47,9 +49,9 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
     this.#partition = partition
     this.#dead = dead
     this.#shelf = {
-      delays: this.#delays,
       message: (queue, position) => this.#get({ queue, position }),
       becameReady: queue => partition.changes.ready.add(queue),
+      delayed: shard => this.#plan(shard),
     }
   }
 
@@ -128,15 +130,22 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
 
   /** Messages that may be taken now. */
   ready(queue: string, atMs: number): number {
-    this.#wake(atMs)
-    return this.#shards.get(queue)?.readyCount ?? 0
+    return this.#shards.get(queue)?.readyCount(atMs) ?? 0
+  }
+
+  get messageCount(): number {
+    let count = 0
+    for (const queue of this.#shards.keys()) count += this.#partition.store.count(this.#spaces.of(queue))
+    return count
   }
 
   /** The same for every queue that has any. */
   readyCounts(atMs: number): Map<string, number> {
-    this.#wake(atMs)
     const counts = new Map<string, number>()
-    for (const { queue, readyCount } of this.#shards.values()) if (readyCount > 0) counts.set(queue, readyCount)
+    for (const shard of this.#shards.values()) {
+      const count = shard.readyCount(atMs)
+      if (count > 0) counts.set(shard.queue, count)
+    }
     return counts
   }
 
@@ -178,7 +187,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   }
 
   due(nowMonotonicMs: number, atMs: number, countMax: number, isLocked: IsLocked): StructureOperation[] {
-    this.#wake(atMs)
+    this.#say(atMs)
     const out: StructureOperation[] = []
     this.#leases.ended(nowMonotonicMs, countMax, ({ token, held: { queue } }) => {
       if (isLocked(lockOf(queue, token))) return false
@@ -202,15 +211,15 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
     const shard = this.#shards.get(queue)
     const taken: Taken[] = []
     if (shard !== undefined) keepPolicy(this.#partition.store, queue, options)
-    while (shard !== undefined && taken.length < max) {
-      // Each time: one that died may have held up another of its group whose delay is over.
-      this.#wake(context.atMs)
+    // Those past their time die on the way, but not a queue of them in one go.
+    for (let looks = 0; shard !== undefined && taken.length < max && looks < max + pageMax; looks++) {
       const position = shard.first(context.atMs)
       if (position === undefined) break
       const place = { queue, position }
       if (this.#expire(queue, position, context)) continue
       taken.push(takenOf(this.#let(shard, place, leaseTerms(leaseMs, holder, context), context)))
     }
+    if (taken.length === 0 && shard?.first(context.atMs) !== undefined) this.#partition.changes.ready.add(queue)
     return taken
   }
 
@@ -282,13 +291,28 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
     shard?.leave(place.position, message)
     if (this.#partition.store.count(this.#spaces.of(place.queue)) === 0) {
       this.#shards.delete(place.queue)
+      this.#delays.delete(place.queue)
       dropPolicy(this.#partition.store, place.queue)
     }
     return message
   }
 
-  #wake(atMs: number): void {
-    this.#delays.take(atMs, (position, shard) => shard.wake(position))
+  /** Owner only: says which queues have something whose delay is over. */
+  #say(atMs: number): void {
+    this.#saidAtMs = atMs
+    const said: QueueShard[] = []
+    this.#delays.name(atMs, pageMax, againMs, (queue, shard) => {
+      if (isDue(shard.nextMs ?? 0, atMs)) this.#partition.changes.ready.add(queue)
+      return said.push(shard) > 0
+    })
+    for (const shard of said) this.#plan(shard)
+  }
+
+  #plan(shard: QueueShard): void {
+    const { queue, nextMs } = shard
+    // As long as the first is not taken, the queue is known to have something.
+    if (nextMs === undefined || nextMs <= this.#saidAtMs) this.#delays.delete(queue)
+    else if (this.#delays.rankMs(queue) !== nextMs) this.#delays.set(queue, nextMs, shard)
   }
 
   #index({ queue, position }: Place, message: Message): void {
@@ -305,19 +329,19 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
     const total = this.#partition.store.count(this.#spaces.of(queue))
     const shard = this.#shards.get(queue)
     if (shard === undefined) return [0, 0, 0, 0, 0]
-    this.#wake(atMs)
-    const { readyCount, delayedCount, leasedCount } = shard
+    const { leasedCount } = shard
+    const readyCount = shard.readyCount(atMs)
+    const delayedCount = shard.delayedCount(atMs)
     return [readyCount, delayedCount, leasedCount, total - readyCount - delayedCount - leasedCount, total]
   }
 
   #page(queue: string, after: number | undefined, max: number, atMs: number): Plain {
-    this.#wake(atMs)
     const shard = this.#shards.get(queue)
     const key = after === undefined ? undefined : positionKey(after)
     const page = this.#partition.store.page(this.#spaces.of(queue), key, max) as readonly (readonly [string, Message])[]
     const rows = page.map(([key, message]): Listed => {
       const [id, body, , , enqueuedAtMs, , , attempt, , , , lastError] = message
-      const state = shard?.stateOf(Number(key), message) ?? 'blocked'
+      const state = shard?.stateOf(Number(key), message, atMs) ?? 'blocked'
       return [Number(key), id, state, attempt, enqueuedAtMs, groupOf(message), lastError, body]
     })
     return [rows, rows.length < max ? null : (rows.at(-1)?.[0] ?? null)]

@@ -1,6 +1,6 @@
 /**
  * Where records lie: spaces ('map:carts') of immutable records by key, in memory, with exact byte accounting. A record is
- * never changed, only replaced, so a snapshot is a list of references. The port is what a store on disk or in slabs must
+ * never changed, only replaced, so a snapshot holds references. The port is what a store on disk or in slabs must
  * offer as well.
  *
  * Accounting, by the formulas of `base/bytes.ts`: record = 96 + text(key) + value. The 96 are its entry in a hash map, and
@@ -8,7 +8,7 @@
  */
 import { plainBytes, textBytes } from '../base/bytes.ts'
 import type { Plain } from '../base/shape.ts'
-import type { SnapshotRecord } from '../replication/state-machine.ts'
+import type { SnapshotRecord, SnapshotRecords } from '../replication/state-machine.ts'
 import { OrderedMap } from './ordered-map.ts'
 
 export interface Store {
@@ -21,8 +21,8 @@ export interface Store {
   count(space: string): number
   /** At most `countMax` records after a key, by key in UTF-16 order. */
   page(space: string, after: string | undefined, countMax: number): readonly (readonly [key: string, record: Plain])[]
-  /** Every record, as references. */
-  snapshot(): SnapshotRecord[]
+  /** Every record as it is now, as references; cheap to take, however many there are. */
+  snapshot(): SnapshotRecords
 }
 
 export class MemoryStore implements Store {
@@ -61,10 +61,20 @@ export class MemoryStore implements Store {
     return this.#spaces.get(space)?.page(after, countMax) ?? []
   }
 
-  snapshot(): SnapshotRecord[] {
-    const out: SnapshotRecord[] = []
-    for (const [space, records] of this.#spaces) records.forEach((key, record) => out.push([space, key, record]))
-    return out
+  snapshot(): SnapshotRecords {
+    const views: (readonly [string, readonly ReadonlyMap<string, Plain>[]])[] = []
+    let length = 0
+    for (const [space, records] of this.#spaces) {
+      views.push([space, records.view()])
+      length += records.size
+    }
+    return {
+      length,
+      *[Symbol.iterator](): Iterator<SnapshotRecord> {
+        for (const [space, buckets] of views)
+          for (const entries of buckets) for (const [key, record] of entries) yield [space, key, record]
+      },
+    }
   }
 }
 

@@ -5,7 +5,14 @@
 import type { SessionId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
 import type { Operation, Query } from '../replication/command.ts'
-import type { ApplyContext, QueryResult, Refusal, SnapshotRecord, StateMachine } from '../replication/state-machine.ts'
+import type {
+  ApplyContext,
+  QueryResult,
+  Refusal,
+  SnapshotRecord,
+  SnapshotRecords,
+  StateMachine,
+} from '../replication/state-machine.ts'
 import { CounterStructure } from './counter.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DeadStructure } from './dead.ts'
@@ -98,7 +105,7 @@ export class Structures implements StateMachine {
     for (const structure of this.#structures.values()) structure.endSession?.(session, context, isLocked)
   }
 
-  snapshot(): readonly SnapshotRecord[] {
+  snapshot(): SnapshotRecords {
     return this.#store.snapshot()
   }
 
@@ -135,6 +142,11 @@ export class Structures implements StateMachine {
   /** Messages of a queue that may be taken here now. */
   ready(queue: string, atMs: number): number {
     return this.#queues.ready(queue, atMs)
+  }
+
+  /** Messages of all queues here. */
+  get messageCount(): number {
+    return this.#queues.messageCount
   }
 
   /** The same for each queue that has any. */

@@ -160,7 +160,7 @@ function note(operation: StructureOperation, result: Plain | undefined, tokens: 
 }
 
 function sortedSnapshot(machine: Structures): unknown {
-  const records = machine.snapshot().map(([space, key, record]) => [`${space} ${key}`, record] as const)
+  const records = [...machine.snapshot()].map(([space, key, record]) => [`${space} ${key}`, record] as const)
   return records.sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
@@ -216,7 +216,7 @@ describe('the structures', () => {
       fc.property(steps, fc.infiniteStream(fc.nat(1_000)), (steps, order) => {
         const tape = new Tape()
         runAll(tape, steps)
-        const shuffled = tape.machine.snapshot().map(record => [order.next().value ?? 0, record] as const)
+        const shuffled = [...tape.machine.snapshot()].map(record => [order.next().value ?? 0, record] as const)
         const copy = new Structures()
         for (const [, record] of shuffled.sort(([a], [b]) => a - b)) copy.restore(record)
         expect(answers(copy, tape.atMs)).toEqual(answers(tape.machine, tape.atMs))
@@ -232,7 +232,7 @@ describe('the structures', () => {
       fc.property(steps, steps => {
         const tape = new Tape()
         runAll(tape, steps)
-        const sum = tape.machine.snapshot().reduce((bytes, [, key, record]) => bytes + recordBytes(key, record), 0)
+        const sum = [...tape.machine.snapshot()].reduce((bytes, [, key, record]) => bytes + recordBytes(key, record), 0)
         expect(tape.machine.bytes).toBe(sum)
       }),
     )
@@ -262,7 +262,7 @@ describe('the structures', () => {
           tape.wait(30_000)
           tape.tend()
         }
-        const spaces = tape.machine.snapshot().map(([space]) => space.split(':')[0])
+        const spaces = [...tape.machine.snapshot()].map(([space]) => space.split(':')[0])
         expect(spaces.filter(space => space === 'remembered' || space === 'once')).toEqual([])
       }),
     )

@@ -284,10 +284,12 @@ describe('the keyspace', () => {
     const tape = new Tape()
     const values = Array.from({ length: 100_000 }, (_, at) => bytesOf(`${at}`))
     tape.run({ kind: 'keyspace.push', key: 'k', side: 'right', values })
-    const before = new Map(tape.machine.snapshot().map(([space, key, record]) => [`${space}/${key}`, record]))
+    const before = new Map([...tape.machine.snapshot()].map(([space, key, record]) => [`${space}/${key}`, record]))
     tape.run({ kind: 'keyspace.push', key: 'k', side: 'left', values: [bytesOf('x')] })
     tape.run({ kind: 'keyspace.push', key: 'k', side: 'right', values: [bytesOf('y')] })
-    const changed = tape.machine.snapshot().filter(([space, key, record]) => before.get(`${space}/${key}`) !== record)
+    const changed = [...tape.machine.snapshot()].filter(
+      ([space, key, record]) => before.get(`${space}/${key}`) !== record,
+    )
     expect(changed.length).toBeLessThan(5)
     expect(redisLine(tape, 'LINDEX k 77777')).toBe('$77776')
   })

@@ -24,12 +24,15 @@ class Model {
   dead: string[] = []
 
   eligible(atMs: number): Known[] {
-    return this.messages.filter(
+    const eligible = this.messages.filter(
       (message, at) =>
         message.token === 0 &&
         message.readyAtMs <= atMs &&
         (message.group === undefined || !this.messages.slice(0, at).some(other => other.group === message.group)),
     )
+    // Those that were delayed first, by when that ended.
+    const rank = ({ readyAtMs }: Known): number => (readyAtMs === 0 ? Infinity : readyAtMs)
+    return eligible.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)))
   }
 
   /** As the queue must: expired ones die when they are met. */
@@ -50,7 +53,10 @@ class Model {
     const isOver = isDead || message.attempt >= options.maxAttempts
     message.token = 0
     if (isOver && this.dead.length < options.deadMax) this.bury(message)
-    else message.readyAtMs = atMs + (isOver ? 150 : (delayMs ?? Math.min(150, 100 * 2 ** (message.attempt - 1))))
+    else {
+      const waitMs = isOver ? 150 : (delayMs ?? Math.min(150, 100 * 2 ** (message.attempt - 1)))
+      message.readyAtMs = waitMs === 0 ? 0 : atMs + waitMs
+    }
   }
 }
 
@@ -77,7 +83,7 @@ const put = fc
     } as never)
     agree('results' in ran, model.messages.length < options.capacity)
     if ('refused' in ran) return
-    const times = { expiresAtMs: tape.atMs + expiresMs, readyAtMs: tape.atMs + delayMs, endMs: 0 }
+    const times = { expiresAtMs: tape.atMs + expiresMs, readyAtMs: delayMs === 0 ? 0 : tape.atMs + delayMs, endMs: 0 }
     model.messages.push({ id, group, attempt: 0, token: 0, session: '', ...times })
   })
 const take = fc

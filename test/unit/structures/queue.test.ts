@@ -236,6 +236,6 @@ describe('a queue', () => {
     tape.run(put('a', { group: 'g', expiresMs: 1_000 }))
     tape.ack(tape.one()[1])
     expect(tape.machine.bytes).toBe(first)
-    expect(tape.machine.snapshot().map(([space]) => space)).toEqual(['counter', 'meta'])
+    expect([...tape.machine.snapshot()].map(([space]) => space)).toEqual(['counter', 'meta'])
   })
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Deadlines } from '../../../lib/structures/deadlines.ts'
 import { OrderedMap } from '../../../lib/structures/ordered-map.ts'
-import { PositionHeap } from '../../../lib/structures/position-heap.ts'
+import { Positions } from '../../../lib/structures/positions.ts'
 import { plainBytes } from '../../../lib/base/bytes.ts'
 import { MemoryStore, recordBytes } from '../../../lib/structures/store.ts'
 
@@ -23,7 +23,7 @@ describe('a store', () => {
           if (value === null) store.delete(space, key)
           else store.put(space, key, [value])
         }
-        const sum = store.snapshot().reduce((bytes, [, key, record]) => bytes + recordBytes(key, record), 0)
+        const sum = [...store.snapshot()].reduce((bytes, [, key, record]) => bytes + recordBytes(key, record), 0)
         expect(store.bytes).toBe(sum)
       }),
     )
@@ -48,10 +48,42 @@ test('an ordered map answers as a sorted map does, over many splits', () => {
       expect(map.page(after, 50)).toEqual(sorted.filter(([name]) => name > after).slice(0, 50))
       for (const [name, value] of sorted.slice(0, 100)) expect(map.get(name)).toBe(value)
       const visited: string[] = []
-      map.forEach(name => visited.push(name))
+      for (const entries of map.view()) visited.push(...entries.keys())
       expect(visited.sort()).toEqual(sorted.map(([name]) => name))
     }),
     { numRuns: 15 },
+  )
+})
+
+test('a snapshot shows its own moment, whatever is written while it is read', () => {
+  const step = fc.tuple(
+    fc.nat(2_000).map(n => `k${n}`),
+    fc.option(fc.nat(9)),
+  )
+  const steps = fc.array(step, { maxLength: 3_000, size: 'max' })
+  const apply = (store: MemoryStore, all: readonly (readonly [string, number | null])[]): void => {
+    for (const [key, value] of all) {
+      if (value === null) store.delete('s', key)
+      else store.put('s', key, value)
+    }
+  }
+  fc.assert(
+    fc.property(steps, steps, steps, (before, between, after) => {
+      const store = new MemoryStore()
+      apply(store, before)
+      const expected = [...store.snapshot()]
+      const early = store.snapshot()
+      apply(store, between)
+      const late = store.snapshot()
+      const expectedLate = [...late]
+      const read = early[Symbol.iterator]()
+      const half = expected.slice(0, expected.length >> 1).map(() => read.next().value as unknown)
+      apply(store, after)
+      expect([...half, ...Array.from({ [Symbol.iterator]: () => read })]).toEqual(expected)
+      expect([early.length, late.length]).toEqual([expected.length, expectedLate.length])
+      expect([...late]).toEqual(expectedLate)
+    }),
+    { numRuns: 30 },
   )
 })
 
@@ -70,7 +102,13 @@ describe('deadlines', () => {
         }
         expect(deadlines.nextMs()).toBe(model.size === 0 ? undefined : Math.min(...model.values()))
         const taken: number[] = []
-        deadlines.take(nowMs, key => taken.push(key))
+        expect(deadlines.countDue(nowMs, 5)).toBe(Math.min(5, [...model.values()].filter(ms => ms <= nowMs).length))
+        for (let key = deadlines.nextKey(); key !== undefined; key = deadlines.nextKey()) {
+          if ((deadlines.nextMs() ?? 0) > nowMs) break
+          expect(deadlines.nextMs()).toBe(model.get(key))
+          deadlines.delete(key)
+          taken.push(key)
+        }
         expect(taken.toSorted((a, b) => a - b)).toEqual(
           [...model]
             .filter(([, dueMs]) => dueMs <= nowMs)
@@ -97,6 +135,17 @@ describe('deadlines', () => {
     expect(named(110, 9)).toEqual(['b', 'c'])
   })
 
+  test('that are passed over count four to one: a thousand that can not go are not walked in one go', () => {
+    const deadlines = new Deadlines<number, null>()
+    for (let key = 0; key < 1_000; key++) deadlines.set(key, 10, null)
+    let visits = 0
+    deadlines.name(10, 5, 100, () => {
+      visits++
+      return false
+    })
+    expect([visits, deadlines.size, deadlines.nextMs()]).toEqual([20, 1_000, 10])
+  })
+
   test('stay as small as what is alive where nobody asks what is due', () => {
     const deadlines = new Deadlines<number, null>()
     const before = deadlines.size
@@ -105,10 +154,10 @@ describe('deadlines', () => {
   })
 })
 
-test('a heap of positions gives the smallest that is there', () => {
+test('positions give the smallest that is there', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(30), fc.boolean())), steps => {
-      const heap = new PositionHeap()
+      const heap = new Positions()
       const model = new Set<number>()
       for (const [position, isAdded] of steps) {
         expect(isAdded ? heap.add(position) : heap.delete(position)).toBe(isAdded !== model.has(position))
