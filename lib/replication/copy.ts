@@ -4,6 +4,7 @@
  */
 import type { MemberId } from '../base/ids.ts'
 import type { LogEntry } from './command.ts'
+import type { InFlight } from './in-flight.ts'
 import type { OutgoingTransfer } from './transfer.ts'
 import type { ReplicationOptions } from './options.ts'
 import type { PartitionLog } from './partition-log.ts'
@@ -50,9 +51,14 @@ export class Copy {
   // Sent and not acknowledged, oldest first.
   #inFlight: { readonly upTo: number; readonly bytes: number }[] = []
   #inFlightBytes = 0
+  // There is something to send, and no room at the member.
+  #isHeld = false
+  // Of all partitions to this member.
+  readonly #shared: InFlight
 
   constructor(
     member: MemberId,
+    shared: InFlight,
     isBackup: boolean,
     sinceEpoch: number,
     next: number,
@@ -60,6 +66,7 @@ export class Copy {
     retransmitMs: number,
   ) {
     this.member = member
+    this.#shared = shared
     this.isBackup = isBackup
     this.sinceEpoch = sinceEpoch
     this.next = next
@@ -73,17 +80,21 @@ export class Copy {
   }
 
   get isOutstanding(): boolean {
-    return this.isWaiting || this.next - 1 > this.match || this.transfer !== undefined
+    return this.#isHeld || this.#isAwaited
   }
 
-  /** Since when it says nothing although an answer is awaited; undefined if none is. */
+  /**
+   * Since when it says nothing although an answer is awaited; undefined if none is. One that is held back is as quiet as
+   * its member.
+   */
   get quietSinceMs(): number | undefined {
-    return this.#quietSinceMs
+    if (this.#quietSinceMs === undefined || !this.#isHeld) return this.#quietSinceMs
+    return Math.max(this.#quietSinceMs, this.#shared.movedAtMs)
   }
 
   isRetryDue(nowMs: number): boolean {
-    const travelMs = Math.floor(this.#inFlightBytes / slowestBytesPerMs)
-    return this.isOutstanding && nowMs - this.#movedAtMs >= this.retryMs + travelMs
+    const travelMs = Math.floor(this.#shared.bytes / slowestBytesPerMs)
+    return this.#isAwaited && nowMs - this.#movedAtMs >= this.retryMs + travelMs
   }
 
   /** Nothing has moved for a while. */
@@ -91,29 +102,33 @@ export class Copy {
     return nowMs - this.#movedAtMs >= afterMs
   }
 
-  /** The next parcel to send, or undefined: everything is sent, the window is full, or an answer is awaited. Never in mode snapshot. */
-  nextParcel(log: PartitionLog, options: ReplicationOptions, nowMs: number): Parcel | undefined {
-    if (
-      this.mode === 'probe'
-        ? this.isWaiting
-        : this.next > log.lastIndex || this.#inFlightBytes >= this.#windowBytes(options)
-    )
+  /**
+   * The next parcel to send; undefined if everything is sent, the partition's window is full, or an answer is awaited;
+   * 'no-room' if the member has enough under way. Never in mode snapshot.
+   */
+  nextParcel(log: PartitionLog, options: ReplicationOptions, nowMs: number): Parcel | 'no-room' | undefined {
+    const isProbe = this.mode === 'probe'
+    if (isProbe ? this.isWaiting : this.next > log.lastIndex || this.#inFlightBytes >= options.inFlightBytesMax)
       return undefined
-    const previousIndex = this.next - 1
-    const bytesMax = this.mode === 'probe' || !this.isBackup ? options.catchUpBytesMax : options.appendBytesMax
-    const { entries, bytes } = log.slice(this.next, bytesMax, 1_000)
-    this.sent(nowMs)
-    if (this.mode === 'probe') this.isWaiting = true
-    else {
-      this.next += entries.length
-      this.#inFlight.push({ upTo: this.next - 1, bytes })
-      this.#inFlightBytes += bytes
+    if (!this.#shared.hasRoom) {
+      this.#isHeld = true
+      this.#quietSinceMs ??= nowMs
+      return 'no-room'
     }
+    const previousIndex = this.next - 1
+    const { entries, bytes } = log.slice(this.next, isProbe ? options.probeBytesMax : options.appendBytesMax, 1_000)
+    this.sent(nowMs)
+    if (isProbe) this.isWaiting = true
+    else this.next += entries.length
+    this.#inFlight.push({ upTo: previousIndex + entries.length, bytes })
+    this.#inFlightBytes += bytes
+    this.#shared.add(bytes)
     return { previousEpoch: log.epochAt(previousIndex) as number, previousIndex, entries }
   }
 
   /** Something goes out that must be answered. */
   sent(nowMs: number): void {
+    this.#isHeld = false
     this.#quietSinceMs ??= nowMs
     this.#movedAtMs = nowMs
   }
@@ -135,8 +150,10 @@ export class Copy {
     this.isWaiting = false
     this.match = Math.max(this.match, match)
     this.next = Math.max(this.next, this.match + 1)
-    while ((this.#inFlight[0]?.upTo ?? Infinity) <= this.match)
-      this.#inFlightBytes -= this.#inFlight.shift()?.bytes ?? 0
+    let arrivedBytes = 0
+    while ((this.#inFlight[0]?.upTo ?? Infinity) <= this.match) arrivedBytes += this.#inFlight.shift()?.bytes ?? 0
+    this.#shared.movedAtMs = nowMs
+    this.#arrived(arrivedBytes)
     if (this.mode === 'probe') this.mode = 'stream'
     this.#quietSinceMs = this.isOutstanding ? nowMs : undefined
   }
@@ -154,21 +171,34 @@ export class Copy {
     this.mode = 'probe'
     this.next = next
     this.isWaiting = false
+    this.end()
+  }
+
+  /** Nothing counts as under way any more. */
+  end(): void {
     this.#inFlight = []
-    this.#inFlightBytes = 0
+    this.#arrived(this.#inFlightBytes)
   }
 
   /** The link was cut, or nothing came back: begin again after the last acknowledgement. */
   rewind(): void {
     if (this.mode === 'stream') this.probeFrom(this.match + 1)
-    else this.isWaiting = false
+    else {
+      this.isWaiting = false
+      this.end()
+    }
   }
 
   backOff(options: ReplicationOptions): void {
     this.retryMs = Math.min(this.retryMs * 2, options.retransmitMaxMs)
   }
 
-  #windowBytes(options: ReplicationOptions): number {
-    return this.isBackup ? options.inFlightBytesMax : options.catchUpBytesMax
+  get #isAwaited(): boolean {
+    return this.isWaiting || this.next - 1 > this.match || this.transfer !== undefined
+  }
+
+  #arrived(bytes: number): void {
+    this.#inFlightBytes -= bytes
+    if (bytes > 0) this.#shared.remove(bytes)
   }
 }

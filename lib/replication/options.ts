@@ -18,16 +18,12 @@ export interface ReplicationOptions {
   readonly openMax: number
   /** Bytes of uncommitted commands per partition; more are answered 'busy'. Default 8 MiB. */
   readonly openBytesMax: number
-  /** Bytes sent to one backup and not acknowledged, per partition. Default 1 MiB. */
+  /** Bytes sent to one copy and not acknowledged, per partition; over all partitions `in-flight.ts` bounds them. Default 1 MiB. */
   readonly inFlightBytesMax: number
   /** Bytes of one append; a larger entry travels alone. Default 256 KiB. */
   readonly appendBytesMax: number
-  /**
-   * Bytes under way to a copy that is asked how far it is, or catches up, per partition; a larger entry travels alone.
-   * Hundreds of partitions may do so at once over one lane of 8 MiB, which would be reset and filled again for ever.
-   * Default 16 KiB.
-   */
-  readonly catchUpBytesMax: number
+  /** Bytes of entries that go with the question how far a copy is; they are in vain if it lags. Default 16 KiB. */
+  readonly probeBytesMax: number
   /** Applied entries are kept up to this many bytes, so that a sleeper returns by the tail. More memory, fewer snapshots. Default 256 KiB. */
   readonly logBytesMax: number
   /** The same as a count. Default 1,024. */
@@ -62,7 +58,7 @@ export const replicationDefaults: ReplicationOptions = {
   openBytesMax: 8 * 1024 * 1024,
   inFlightBytesMax: 1024 * 1024,
   appendBytesMax: 256 * 1024,
-  catchUpBytesMax: 16 * 1024,
+  probeBytesMax: 16 * 1024,
   logBytesMax: 256 * 1024,
   logLengthMax: 1_024,
   logCatchUpFactor: 16,

@@ -222,6 +222,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
       })
     }
     if (state.endedSessions === before.endedSessions && state.members === before.members) return
+    turn.inFlights.keep(state.members)
     for (const replica of this.#replicas.values()) replica.tenure?.membersChanged()
   }
 

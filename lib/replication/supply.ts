@@ -40,6 +40,7 @@ export class Supply {
     for (;;) {
       const parcel = copy.nextParcel(log, options, now.monotonicMs)
       if (parcel === undefined) return
+      if (parcel === 'no-room') return this.#tenure.turn.inFlights.to(copy.member).wait(this.#tenure.replica)
       this.#send(copy, parcel.previousEpoch, parcel.previousIndex, parcel.entries)
     }
   }

@@ -238,7 +238,7 @@ export class Tenure {
   }
 
   end(): void {
-    for (const copy of this.#copies.values()) this.#supply.stopTransfer(copy)
+    for (const copy of this.#copies.values()) this.#drop(copy)
     this.#calls.end()
   }
 
@@ -275,7 +275,7 @@ export class Tenure {
     const { backups, learners, epoch } = this.#entry
     for (const [member, copy] of this.#copies) {
       if (backups.includes(member) || learners.includes(member)) continue
-      this.#supply.stopTransfer(copy)
+      this.#drop(copy)
       this.#copies.delete(member)
     }
     for (const member of [...backups, ...learners]) {
@@ -289,9 +289,15 @@ export class Tenure {
     }
   }
 
+  #drop(copy: Copy): void {
+    this.#supply.stopTransfer(copy)
+    copy.end()
+  }
+
   #newCopy(member: MemberId, isBackup: boolean, next: number): Copy {
-    const { now, options } = this.turn
-    const copy = new Copy(member, isBackup, this.#entry.epoch, next, now.monotonicMs, options.retransmitMs)
+    const { now, options, inFlights } = this.turn
+    const shared = inFlights.to(member)
+    const copy = new Copy(member, shared, isBackup, this.#entry.epoch, next, now.monotonicMs, options.retransmitMs)
     this.#copies.set(member, copy)
     return copy
   }

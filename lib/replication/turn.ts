@@ -9,6 +9,7 @@ import type { Emit, Lane, Persist, Send } from '../base/machine.ts'
 import { emptyClusterState, type ClusterState } from '../consensus/cluster-state.ts'
 import type { PlacementRequest } from '../placement/requests.ts'
 import type { LogEntry, Outcome, TransactionId } from './command.ts'
+import { InFlights } from './in-flight.ts'
 import type { ReplicationMessage } from './messages.ts'
 import type { ReplicationOptions } from './options.ts'
 import type { OpenDecision, PartitionState } from './partition-state.ts'
@@ -88,6 +89,7 @@ export class Turn {
   /** Partitions whose commit point waits for company. */
   announcing: Set<Driven> = new Set<Driven>()
   announceAtMs: number | undefined
+  readonly inFlights: InFlights = new InFlights(replica => this.touch(replica))
   transfers = 0
   #transferCount = 0
   #isFull: boolean | undefined

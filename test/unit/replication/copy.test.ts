@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Copy, type Parcel } from '../../../lib/replication/copy.ts'
 import { replicationDefaults as options } from '../../../lib/replication/options.ts'
+import { InFlight, inFlightToMemberBytesMax } from '../../../lib/replication/in-flight.ts'
 import { PartitionLog } from '../../../lib/replication/partition-log.ts'
 import { sizeOfEntry } from '../../../lib/replication/size.ts'
 
@@ -29,22 +30,60 @@ function bytesOf({ entries }: Parcel): number {
 /** All that goes out to one copy before it answers. */
 function unanswered(copy: Copy, log: PartitionLog): number {
   let bytes = 0
-  for (let parcel = copy.nextParcel(log, options, 0); parcel !== undefined; parcel = copy.nextParcel(log, options, 0))
+  for (;;) {
+    const parcel = copy.nextParcel(log, options, 0)
+    if (parcel === undefined || parcel === 'no-room') return bytes
     bytes += bytesOf(parcel)
-  return bytes
+  }
 }
 
-test('copies of all partitions that are asked how far they are, at once, fit one lane', () => {
+function copies(shared: InFlight, isBackup: boolean): Copy[] {
+  return Array.from({ length: partitionCount }, () => new Copy('b', shared, isBackup, 1, 1, 0, options.retransmitMs))
+}
+
+function sharedWindow(): { readonly shared: InFlight; readonly touched: unknown[] } {
+  const touched: unknown[] = []
+  return { shared: new InFlight(replica => touched.push(replica)), touched }
+}
+
+test('what goes to the copies of all partitions at one member, at once, fits one lane', () => {
   for (const isBackup of [true, false]) {
-    const copy = new Copy('b', isBackup, 1, 1, 0, options.retransmitMs)
-    expect(unanswered(copy, longLog()) * partitionCount).toBeLessThan(laneBytesMax)
+    const { shared } = sharedWindow()
+    const all = copies(shared, isBackup)
+    const probes = all.reduce((sum, copy) => sum + unanswered(copy, longLog()), 0)
+    expect(probes).toBeLessThan(laneBytesMax / 2)
+    for (const copy of all) copy.accepted(2, 0, options)
+    expect(shared.bytes).toBe(0)
+    const stream = all.reduce((sum, copy) => sum + unanswered(copy, longLog()), 0)
+    expect(stream).toBeGreaterThan(inFlightToMemberBytesMax)
+    expect(stream).toBeLessThan(laneBytesMax / 2)
   }
 })
 
-test('learners of all partitions that catch up at once fit one lane', () => {
-  const log = longLog()
-  const copy = new Copy('b', false, 1, 1, 0, options.retransmitMs)
-  unanswered(copy, log)
-  copy.accepted(2, 0, options)
-  expect(unanswered(copy, log) * partitionCount).toBeLessThan(laneBytesMax)
+test('a copy that found no room is touched when half of the window is free', () => {
+  const { shared, touched } = sharedWindow()
+  const [one, other] = copies(shared, true) as [Copy, Copy]
+  shared.add(inFlightToMemberBytesMax - 1)
+  unanswered(one, longLog())
+  expect(other.nextParcel(longLog(), options, 0)).toBe('no-room')
+  const replica = { partition: 7 } as never
+  shared.wait(replica)
+  one.end()
+  expect(touched).toEqual([])
+  shared.remove(inFlightToMemberBytesMax - 1)
+  expect(touched).toEqual([replica])
+  expect(other.nextParcel(longLog(), options, 0)).not.toBe('no-room')
+})
+
+test('a copy that is held back is quiet only while its member is', () => {
+  const { shared } = sharedWindow()
+  const [busy, held] = copies(shared, true) as [Copy, Copy]
+  unanswered(busy, longLog())
+  shared.add(inFlightToMemberBytesMax)
+  held.nextParcel(longLog(), options, 100)
+  expect(held.isOutstanding).toBe(true)
+  expect(held.quietSinceMs).toBe(100)
+  busy.accepted(1, 250, options)
+  expect(held.quietSinceMs).toBe(250)
+  expect(held.isRetryDue(10_000)).toBe(false)
 })
