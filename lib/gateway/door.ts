@@ -28,8 +28,8 @@ export interface DoorOptions {
 export const graceMsDefault = 5_000
 
 /**
- * The largest value that comes in by a door. It has to fit one message between members (16 MiB) with others beside it in a
- * lane that holds 8 MiB unsent: larger ones were seen to keep lanes resetting.
+ * The largest value that comes in by a door. It has to fit one message between members (16 MiB), and one of each direction
+ * and kind (request, append, reply) a lane that holds as much unsent.
  */
 export const valueBytesMax: number = 4 * 1024 * 1024
 

@@ -156,7 +156,8 @@ export class Driver {
       case 'placement':
         return this.#placement({ kind: 'received', from, message: body.message })
       case 'replication':
-        if (body.message.kind === 'reply') return this.#caller({ kind: 'received', from, message: body.message })
+        if (body.message.kind === 'reply' || body.message.kind === 'oversize')
+          return this.#caller({ kind: 'received', from, message: body.message })
         return this.#replication({ kind: 'received', from, message: body.message })
       case 'hint':
         return this.#events.hinted(from, body.hint)

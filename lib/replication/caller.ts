@@ -21,7 +21,8 @@ import {
 } from './coordinator.ts'
 import type { ReplicationMessage } from './messages.ts'
 import type { Answer } from './answer.ts'
-import { requestDefaults, Requests, type Request, type RequestOptions } from './requests.ts'
+import type { Request } from './request.ts'
+import { requestDefaults, Requests, type RequestOptions } from './requests.ts'
 
 export type { TransactionPart } from './coordinator.ts'
 
@@ -61,7 +62,7 @@ export type CallerInput =
   | {
       readonly kind: 'received'
       readonly from: MemberId
-      readonly message: Extract<ReplicationMessage, { kind: 'reply' }>
+      readonly message: Extract<ReplicationMessage, { kind: 'reply' | 'oversize' }>
     }
   | { readonly kind: 'table'; readonly state: ClusterState }
   | { readonly kind: 'linkDown'; readonly member: MemberId }
@@ -153,6 +154,8 @@ export class Caller implements Machine<CallerInput, CallerEffect> {
         return this.#requests.giveUp(nowMs, open, 'cancelled')
       }
       case 'received':
+        if (input.message.kind === 'oversize')
+          return this.#requests.oversize(nowMs, input.message.id, input.message.bytes)
         return this.#requests.received(nowMs, input.from, input.message.id, input.message.outcome)
       case 'table':
         return this.#requests.table(nowMs, input.state)

@@ -13,7 +13,8 @@ import type { PartitionId } from '../base/ids.ts'
 import type { Prng } from '../base/prng.ts'
 import type { Operation, TransactionId } from './command.ts'
 import type { Answer } from './answer.ts'
-import type { Request, Requests, Reserved } from './requests.ts'
+import type { Request, Reserved } from './request.ts'
+import type { Requests } from './requests.ts'
 
 /** What was asked for in one partition. */
 export interface TransactionPart {

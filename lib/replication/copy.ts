@@ -10,6 +10,9 @@ import type { ReplicationOptions } from './options.ts'
 import type { PartitionLog } from './partition-log.ts'
 import { slowestBytesPerMs } from './send-window.ts'
 
+/** What a link carries while both ends are busy, 8 MiB/s. */
+const busyBytesPerMs = 8_192
+
 export interface Parcel {
   readonly previousEpoch: number
   readonly previousIndex: number
@@ -90,6 +93,11 @@ export class Copy {
   get quietSinceMs(): number | undefined {
     if (this.#quietSinceMs === undefined || !this.#isHeld) return this.#quietSinceMs
     return Math.max(this.#quietSinceMs, this.#shared.movedAtMs)
+  }
+
+  /** How long what is under way to its member may take: so long its silence says nothing. */
+  get travelMs(): number {
+    return Math.floor(this.#shared.bytes / busyBytesPerMs)
   }
 
   isRetryDue(nowMs: number): boolean {

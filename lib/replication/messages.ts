@@ -57,12 +57,13 @@ export type ReplicationMessage =
       readonly transfer: number
       readonly ordinal: number
     }
-  /** Caller -> owner. `id` is the caller's own; the reply repeats it. */
+  /** Caller -> owner. `id` is the caller's own; the reply repeats it, and has at most so many bytes (`outcomeBytes`). */
   | {
       readonly kind: 'request'
       readonly id: number
       readonly partition: PartitionId
       readonly epoch: number
+      readonly replyBytesMax: number
       readonly command: Command
     }
   | {
@@ -70,9 +71,12 @@ export type ReplicationMessage =
       readonly id: number
       readonly partition: PartitionId
       readonly epoch: number
+      readonly replyBytesMax: number
       readonly query: Query
     }
   | { readonly kind: 'reply'; readonly id: number; readonly outcome: Outcome }
+  /** Instead of a reply that is larger: ask again with room for so many bytes. What was asked for may have happened. */
+  | { readonly kind: 'oversize'; readonly id: number; readonly bytes: number }
   /** Between owners, for transactions: participant -> record. */
   | { readonly kind: 'inquire'; readonly transaction: TransactionId; readonly participant: PartitionId }
   /** Record -> participant: the decision, repeated until acknowledged. */
@@ -123,11 +127,12 @@ export function replicationMessageShape(operation: Shape<Operation>, query: Shap
       }),
     ],
     chunked: [5, record({ partition: uint, epoch: uint, transfer: uint, ordinal: uint })],
-    request: [6, record({ id: uint, partition: uint, epoch: uint, command })],
-    query: [7, record({ id: uint, partition: uint, epoch: uint, query })],
+    request: [6, record({ id: uint, partition: uint, epoch: uint, replyBytesMax: uint, command })],
+    query: [7, record({ id: uint, partition: uint, epoch: uint, replyBytesMax: uint, query })],
     reply: [8, record({ id: uint, outcome: outcomeShape })],
     inquire: [9, record({ transaction, participant: uint })],
     decided: [10, record({ transaction, participant: uint, commit: boolean })],
     finished: [11, record({ transaction, participant: uint })],
+    oversize: [12, record({ id: uint, bytes: uint })],
   })
 }

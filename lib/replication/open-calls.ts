@@ -16,6 +16,7 @@ const attemptsMax = 4
 interface Waiter {
   readonly to: MemberId
   readonly id: number
+  readonly replyBytesMax: number
 }
 
 interface Reader extends Waiter {
@@ -37,8 +38,9 @@ export class OpenCalls {
   }
 
   admit(from: MemberId, message: CallerMessage): void {
-    if (message.kind === 'query') this.#read({ to: from, id: message.id, query: message.query })
-    else this.#write(from, message.id, message.command)
+    const waiter = { to: from, id: message.id, replyBytesMax: message.replyBytesMax }
+    if (message.kind === 'query') this.#read({ ...waiter, query: message.query })
+    else this.#write(waiter, message.command)
   }
 
   /** The entry was applied. */
@@ -49,7 +51,7 @@ export class OpenCalls {
       this.#unlog(waiting.call)
       const { turn, hasCopies } = this.#tenure
       if (outcome !== undefined && turn.hasLease && hasCopies)
-        for (const { to, id } of waiting.attempts) turn.reply(to, id, outcome)
+        for (const { replyBytesMax, to, id } of waiting.attempts) turn.replyWithin(replyBytesMax, to, id, outcome)
     }
     const readers = this.#readers.get(entry.index)
     if (readers === undefined) return
@@ -71,15 +73,16 @@ export class OpenCalls {
     const { turn, replica, held, atMs } = this.#tenure
     if (!turn.hasLease) return replica.sendBack(reader.to, reader.id, 'no-lease')
     const answer = held.state.query(reader.query, atMs)
-    if (answer.kind === 'answer') return turn.reply(reader.to, reader.id, answer.outcome)
+    if (answer.kind === 'answer') return turn.replyWithin(reader.replyBytesMax, reader.to, reader.id, answer.outcome)
     if (this.#readerCount >= turn.options.openMax) return replica.sendBack(reader.to, reader.id, 'busy')
     this.#readerCount += 1
     const index = this.#tenure.propose({ kind: 'maintain', operations: answer.operations })
     this.#readers.set(index, [reader])
   }
 
-  #write(from: MemberId, id: number, command: Command): void {
+  #write(waiter: Waiter, command: Command): void {
     const { turn, replica } = this.#tenure
+    const { to: from, id } = waiter
     if (command.kind !== 'execute' && command.kind !== 'prepare' && command.kind !== 'decide') {
       return turn.reply(from, id, refused('INVALID', `callers may not log ${command.kind}`))
     }
@@ -96,7 +99,7 @@ export class OpenCalls {
     const attempts = this.#waiters.get(logged?.get(call.sequence) ?? 0)?.attempts
     if (attempts !== undefined) {
       if (attempts.length >= attemptsMax) attempts.shift()
-      attempts.push({ to: from, id })
+      attempts.push(waiter)
       return
     }
     if (this.#tenure.isCrowded) return replica.sendBack(from, id, 'busy')
@@ -104,7 +107,7 @@ export class OpenCalls {
       return turn.reply(from, id, refused('GRID_FULL', 'the memory budget is at its refusal mark'))
     }
     const index = this.#tenure.propose(command)
-    this.#waiters.set(index, { call, attempts: [{ to: from, id }] })
+    this.#waiters.set(index, { call, attempts: [waiter] })
     if (logged === undefined) this.#logged.set(call.session, new Map([[call.sequence, index]]))
     else logged.set(call.sequence, index)
   }

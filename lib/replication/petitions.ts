@@ -75,7 +75,7 @@ export class Petitions {
   #isSilent(copy: Copy): boolean {
     const { now, awakeSinceMs, options } = this.#tenure.turn
     if (copy.quietSinceMs === undefined) return false
-    return now.monotonicMs - Math.max(copy.quietSinceMs, awakeSinceMs) >= options.silentAfterMs
+    return now.monotonicMs - Math.max(copy.quietSinceMs, awakeSinceMs) >= options.silentAfterMs + copy.travelMs
   }
 
   #ask(request: PlacementRequest): void {

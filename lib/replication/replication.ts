@@ -154,6 +154,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
           .get(message.transaction.partition)
           ?.tenure?.chores.finished(message.transaction, message.participant)
       case 'reply':
+      case 'oversize':
         return
     }
   }
@@ -223,6 +224,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
     }
     if (state.endedSessions === before.endedSessions && state.members === before.members) return
     turn.inFlights.keep(state.members)
+    turn.bulkInFlights.keep(state.members)
     for (const replica of this.#replicas.values()) replica.tenure?.membersChanged()
   }
 

@@ -8,23 +8,18 @@
  * known not to be applied if it was never sent or every sending was answered with a retry. This rests on the network
  * never delivering one frame twice; a lane session numbers its frames.
  */
-import { plainBytes } from '../base/bytes.ts'
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
 import type { Send } from '../base/machine.ts'
 import type { Prng } from '../base/prng.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
 import { indeterminate, unavailable, type Answer } from './answer.ts'
 import { CallLane } from './call-lane.ts'
-import type { Command, Operation, Outcome, Query, TransactionId } from './command.ts'
+import type { Command, Outcome } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
-import { SendWindow, slowestBytesPerMs, valueBytes } from './send-window.ts'
+import { bytesOf, type NewRequest, type Request, type Reserved } from './request.ts'
+import { SendWindow, slowestBytesPerMs } from './send-window.ts'
+import { outcomeBytes } from './size.ts'
 import { Wakes } from './wakes.ts'
-
-export type RequestBody =
-  | { readonly kind: 'execute'; readonly operations: readonly Operation[] }
-  | { readonly kind: 'prepare'; readonly transaction: TransactionId; readonly operations: readonly Operation[] }
-  | { readonly kind: 'decide'; readonly participants: readonly PartitionId[]; readonly commit: boolean }
-  | { readonly kind: 'query'; readonly query: Query }
 
 export interface RequestOptions {
   /** First retransmit, doubled up to `retransmitMaxMs`. Default 200: shorter loads a slow owner, longer waits after a loss. */
@@ -46,33 +41,6 @@ const lockedBackOff = { minMs: 1, maxMs: 20 }
 
 /** Refused before anything is logged and not recorded: an earlier sending may still have been applied. */
 const unrecorded = new Set(['GRID_FULL', 'NOT_ENOUGH_COPIES', 'CLOSED', 'SESSION_ENDED', 'TOO_MANY_OPEN'])
-
-export interface Request {
-  readonly partition: PartitionId
-  readonly body: RequestBody
-  /** On the monotonic clock. */
-  readonly deadlineMs: number
-  /** A transaction gives way instead of waiting for a key. */
-  readonly isLockedFinal: boolean
-  readonly answered: (answer: Answer, nowMs: number) => void
-  /** Where its sequence comes from, once it has one; of the session at that time. */
-  lane: CallLane | undefined
-  sequence: number
-  /** held: its owner has enough under way. */
-  state: 'waiting' | 'held' | 'sent' | 'backing-off' | 'answered'
-  readonly bytes: number
-  sentTo: MemberId | undefined
-  hint: MemberId | undefined
-  hopCount: number
-  sentCount: number
-  /** Sendings not answered by a retry: 0 means certainly not applied. */
-  unansweredCount: number
-  /** Newest last. */
-  readonly sendings: number[]
-  retransmitMs: number
-}
-
-export type NewRequest = Pick<Request, 'partition' | 'body' | 'deadlineMs' | 'isLockedFinal' | 'answered'>
 
 interface Route {
   lane: CallLane | undefined
@@ -112,12 +80,14 @@ export class Requests {
   issue(nowMs: number, wanted: NewRequest, reserved?: Reserved): Request | undefined {
     const route = this.#route(wanted.partition)
     if (wanted.body.kind !== 'query' && !reserved && route.waiting.size >= this.#options.waitingMax) return undefined
+    const replyBytesMax = this.#window.replyBytes(wanted.body.kind)
     const request: Request = {
       ...wanted,
       lane: reserved?.lane,
       sequence: reserved?.sequence ?? 0,
       state: 'waiting',
-      bytes: this.#bytesOf(wanted.body),
+      bytes: bytesOf(wanted.body) + replyBytesMax,
+      replyBytesMax,
       sentTo: undefined,
       hint: undefined,
       hopCount: 0,
@@ -178,9 +148,25 @@ export class Requests {
       if (isFinal) this.#answer(nowMs, request, outcome)
       else if (isNewest) this.#backOff(nowMs, request, backOff)
     } else {
-      if (request.body.kind === 'query' && outcome.kind === 'done') this.#window.replied(plainBytes(outcome.results))
+      if (outcome.kind === 'done') this.#window.replied(request.body.kind, outcomeBytes(outcome))
       this.#answer(nowMs, request, outcome)
     }
+  }
+
+  /** The reply has so many bytes: asks again with room for them. A command may have happened; its record answers. */
+  oversize(nowMs: number, sending: number, bytes: number): void {
+    const request = this.#sendings.get(sending)
+    if (request === undefined) return
+    const isNewest = request.sendings.at(-1) === sending
+    this.#sendings.delete(sending)
+    request.sendings.splice(request.sendings.indexOf(sending), 1)
+    if (!isNewest) return
+    this.#window.replied(request.body.kind, bytes)
+    if (bytes > request.replyBytesMax) {
+      request.bytes += bytes - request.replyBytesMax
+      request.replyBytesMax = bytes
+    }
+    this.#send(nowMs, request)
   }
 
   table(nowMs: number, state: ClusterState): void {
@@ -294,11 +280,18 @@ export class Requests {
       request.state = 'backing-off'
       return this.#wakes.wakeAt(request, request.deadlineMs)
     }
-    if (!this.#window.enter(to, request, request.bytes)) {
+    const left = this.#window.leave(request)
+    if (this.#window.enter(to, request, request.bytes)) this.#transmit(nowMs, to, request)
+    else {
       request.state = 'held'
       request.sentTo = undefined
-      return this.#wakes.wakeAt(request, request.deadlineMs)
+      this.#wakes.wakeAt(request, request.deadlineMs)
     }
+    if (left !== undefined) this.#admit(nowMs, left)
+  }
+
+  /** It counts as under way. */
+  #transmit(nowMs: number, to: MemberId, request: Request): void {
     const id = this.#nextSending++
     request.state = 'sent'
     request.sentTo = to
@@ -317,12 +310,12 @@ export class Requests {
     this.#out({ kind: 'send', to, lane: 'data', message: this.#message(id, request) })
   }
 
-  #message(id: number, { partition, body, lane, sequence }: Request): ReplicationMessage {
+  #message(id: number, { partition, body, lane, sequence, replyBytesMax }: Request): ReplicationMessage {
     const epoch = this.#state?.partitions[partition]?.epoch ?? 0
-    if (body.kind === 'query') return { kind: 'query', id, partition, epoch, query: body.query }
+    if (body.kind === 'query') return { kind: 'query', id, partition, epoch, replyBytesMax, query: body.query }
     const call = { session: lane?.session ?? '', sequence, mark: lane?.mark ?? 0 }
     const command: Command = { ...body, call }
-    return { kind: 'request', id, partition, epoch, command }
+    return { kind: 'request', id, partition, epoch, replyBytesMax, command }
   }
 
   #answer(nowMs: number, request: Request, answer: Answer): void {
@@ -346,16 +339,12 @@ export class Requests {
   /** Sends what was held back for the owner that has this one less under way. */
   #makeRoom(nowMs: number, request: Request): void {
     const to = this.#window.leave(request)
-    if (to === undefined) return
-    for (let next = this.#window.take(to); next !== undefined; next = this.#window.take(to)) {
-      this.#send(nowMs, next)
-      if (next.state === 'held') return
-    }
+    if (to !== undefined) this.#admit(nowMs, to)
   }
 
-  #bytesOf(body: RequestBody): number {
-    if (body.kind === 'query') return this.#window.replyBytes
-    return body.kind === 'decide' ? 0 : valueBytes(body.operations)
+  #admit(nowMs: number, to: MemberId): void {
+    for (let next = this.#window.take(to); next !== undefined; next = this.#window.take(to))
+      this.#transmit(nowMs, to, next)
   }
 
   #forgetSendings(request: Request): void {
@@ -387,9 +376,4 @@ export class Requests {
     }
     return route
   }
-}
-
-export interface Reserved {
-  readonly lane: CallLane
-  readonly sequence: number
 }

@@ -3,42 +3,52 @@
  * yet. What does not fit waits here in its order. Without it one burst of large values overruns the lane to an owner,
  * the lane is reset, and everything is sent again at once, for ever.
  *
- * The size of a reply is not known before it comes: each read counts as the recent average (an exponential mean).
+ * The size of a reply is not known before it comes: each request counts with twice the recent average (an exponential
+ * mean), and says so; an owner whose reply is larger answers how large, and is asked again when there is room for it.
  */
 import type { MemberId } from '../base/ids.ts'
 import type { Operation } from './command.ts'
 
 /** Bytes under way to one owner; a single larger one goes alone. Smaller: less memory and shorter stalls; larger: more throughput of large values. */
 export const windowBytesDefault: number = 2 * 1024 * 1024
-/** What a busy link carries at the least, 4 MiB/s: nothing is repeated while it may be under way. */
-export const slowestBytesPerMs: number = 4_096
+/** What a busy link carries at the least, 1 MiB/s: nothing is repeated while it may be under way. */
+export const slowestBytesPerMs: number = 1_024
 /** What a small request and its frame count at least. */
 const requestBytesMin = 128
 const replyMeanWeight = 1 / 16
+/** What the reply to a request is taken for at least. */
+const replyBytesMin: Readonly<Record<'query' | 'command', number>> = { query: 1024, command: 256 }
 
 interface Window<T> {
   bytes: number
-  readonly held: Set<T>
+  /** In the order in which they came, and what each counts as. */
+  readonly held: Map<T, number>
 }
 
 export class SendWindow<T> {
   readonly #bytesMax: number
   readonly #windows = new Map<MemberId, Window<T>>()
-  readonly #counted = new Map<T, { readonly to: MemberId; readonly bytes: number }>()
-  #replyBytesMean = 1024
+  // Under way or held back.
+  readonly #places = new Map<T, { readonly to: MemberId; readonly window: Window<T>; readonly bytes: number }>()
+  readonly #replyBytesMean = { query: 0, command: 0 }
 
   constructor(bytesMax: number = windowBytesDefault) {
     this.#bytesMax = bytesMax
   }
 
-  /** What a read counts as. Whole bytes: sums of fractions would leave a rest behind, and a window that is never empty. */
-  get replyBytes(): number {
-    return Math.ceil(this.#replyBytesMean)
+  /**
+   * What the reply to such a request counts as. Whole bytes: sums of fractions would leave a rest behind, and a window
+   * that is never empty.
+   */
+  replyBytes(kind: string): number {
+    const of = kind === 'query' ? 'query' : 'command'
+    return Math.max(replyBytesMin[of], Math.ceil(2 * this.#replyBytesMean[of]))
   }
 
   /** Learns from a reply of so many bytes. */
-  replied(bytes: number): void {
-    this.#replyBytesMean += (bytes - this.#replyBytesMean) * replyMeanWeight
+  replied(kind: string, bytes: number): void {
+    const of = kind === 'query' ? 'query' : 'command'
+    this.#replyBytesMean[of] += (bytes - this.#replyBytesMean[of]) * replyMeanWeight
   }
 
   /** Bytes under way to this owner. */
@@ -46,45 +56,47 @@ export class SendWindow<T> {
     return this.#windows.get(to)?.bytes ?? 0
   }
 
-  /** Counts it as under way, or holds it back until `take` returns it. */
+  /** Counts it as under way, or holds it back until `take` returns it: in turn, so that a large one is not passed by for ever. */
   enter(to: MemberId, item: T, bytes: number): boolean {
     this.leave(item)
     const window = this.#window(to)
-    if (window.bytes > 0 && window.bytes + bytes > this.#bytesMax) {
-      window.held.add(item)
-      return false
-    }
-    window.bytes += bytes
-    this.#counted.set(item, { to, bytes })
-    return true
+    this.#places.set(item, { to, window, bytes })
+    const isAdmitted = window.held.size === 0 && this.#fits(window, bytes)
+    if (isAdmitted) window.bytes += bytes
+    else window.held.set(item, bytes)
+    return isAdmitted
   }
 
   /** No longer under way, nor held back. Returns where room was made. */
   leave(item: T): MemberId | undefined {
-    const counted = this.#counted.get(item)
-    if (counted === undefined) {
-      for (const { held } of this.#windows.values()) held.delete(item)
-      return undefined
-    }
-    this.#counted.delete(item)
-    this.#window(counted.to).bytes -= counted.bytes
-    return counted.to
+    const place = this.#places.get(item)
+    if (place === undefined) return undefined
+    this.#places.delete(item)
+    if (!place.window.held.delete(item)) place.window.bytes -= place.bytes
+    return place.to
   }
 
-  /** The next one held back for this owner, if there is room at all. */
+  /** The next one held back for this owner, if there is room for it: it counts as under way now. */
   take(to: MemberId): T | undefined {
     const window = this.#windows.get(to)
-    if (window === undefined || window.held.size === 0 || window.bytes >= this.#bytesMax) return undefined
-    const [item] = window.held
-    if (item !== undefined) window.held.delete(item)
+    const first = window?.held.entries().next().value
+    if (window === undefined || first === undefined) return undefined
+    const [item, bytes] = first
+    if (!this.#fits(window, bytes)) return undefined
+    window.held.delete(item)
+    window.bytes += bytes
     return item
+  }
+
+  #fits(window: Window<T>, bytes: number): boolean {
+    return window.bytes === 0 || window.bytes + bytes <= this.#bytesMax
   }
 
   #window(to: MemberId): Window<T> {
     let window = this.#windows.get(to)
     if (window === undefined) {
       // One per owner ever sent to: members that are gone hold nothing and are few.
-      window = { bytes: 0, held: new Set() }
+      window = { bytes: 0, held: new Map() }
       this.#windows.set(to, window)
     }
     return window

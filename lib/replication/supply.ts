@@ -77,7 +77,8 @@ export class Supply {
       turn.transfers += 1
       const epoch = held.log.epochAt(held.state.appliedIndex) as number
       copy.sent(turn.now.monotonicMs)
-      copy.transfer = new OutgoingTransfer(turn.nextTransfer(), held.state, epoch, turn.now.monotonicMs)
+      const shared = turn.bulkInFlights.to(copy.member)
+      copy.transfer = new OutgoingTransfer(turn.nextTransfer(), shared, held.state, epoch, turn.now.monotonicMs)
       turn.emit('debug', 'replication.snapshot-sent', {
         partition: this.#tenure.replica.partition,
         to: copy.member,
@@ -85,6 +86,7 @@ export class Supply {
       })
     }
     this.#sendChunks(copy, copy.transfer, copy.transfer.next(turn.options.chunkWindow, turn.options.chunkBytes))
+    if (copy.transfer.isHeld) turn.bulkInFlights.to(copy.member).wait(this.#tenure.replica)
   }
 
   #sendChunks(copy: Copy, transfer: OutgoingTransfer, chunks: ReturnType<OutgoingTransfer['next']>): void {
@@ -123,6 +125,7 @@ export class Supply {
   /** Makes room for another copy's snapshot. */
   stopTransfer(copy: Copy): void {
     if (copy.transfer === undefined) return
+    copy.transfer.end()
     copy.transfer = undefined
     this.#tenure.turn.transfers -= 1
   }

@@ -6,6 +6,7 @@
 import { plainBytes } from '../base/bytes.ts'
 import type { MemberId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
+import type { InFlight } from './in-flight.ts'
 import type { SnapshotCursor } from './partition-state.ts'
 import type { LogState, StateSource } from './turn.ts'
 
@@ -29,9 +30,12 @@ export class OutgoingTransfer {
   #nextOrdinal = 0
   #isRead = false
   readonly #cursor: SnapshotCursor
+  // Of all transfers to this member.
+  readonly #shared: InFlight
 
-  constructor(id: number, state: LogState, epoch: number, nowMs: number) {
+  constructor(id: number, shared: InFlight, state: LogState, epoch: number, nowMs: number) {
     this.id = id
+    this.#shared = shared
     this.#cursor = state.snapshot()
     this.epoch = epoch
     this.index = this.#cursor.appliedIndex
@@ -47,10 +51,20 @@ export class OutgoingTransfer {
     return this.#isRead && this.#unacked.length === 0
   }
 
-  /** Chunks that the window now allows. */
+  /** More could be sent if others to this member had less under way. */
+  get isHeld(): boolean {
+    return !this.#isRead && !this.#shared.hasRoom
+  }
+
+  /** Chunks that the windows now allow: so many chunks of so many bytes each, or one with a larger record. */
   next(windowMax: number, bytesMax: number): readonly Chunk[] {
     const fresh: Chunk[] = []
-    while (!this.#isRead && this.#unacked.length < windowMax) {
+    while (
+      !this.#isRead &&
+      this.#unacked.length < windowMax &&
+      this.bytes < windowMax * bytesMax &&
+      this.#shared.hasRoom
+    ) {
       const records = this.#cursor.next(bytesMax)
       this.#isRead = records === undefined
       const chunk = {
@@ -60,6 +74,7 @@ export class OutgoingTransfer {
         bytes: plainBytes(records ?? []),
       }
       this.#unacked.push(chunk)
+      this.#shared.add(chunk.bytes)
       fresh.push(chunk)
     }
     return fresh
@@ -73,10 +88,18 @@ export class OutgoingTransfer {
   /** The receiver holds everything up to `ordinal`. True if that is news. */
   acked(ordinal: number): boolean {
     const before = this.#unacked.length
+    const beforeBytes = this.bytes
     this.#unacked = this.#unacked.filter(chunk => chunk.ordinal > ordinal)
     if (this.#unacked.length === before) return false
     this.repeatCount = 0
+    this.#shared.remove(beforeBytes - this.bytes)
     return true
+  }
+
+  /** Nothing counts as under way any more. */
+  end(): void {
+    this.#shared.remove(this.bytes)
+    this.#unacked = []
   }
 }
 

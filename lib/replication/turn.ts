@@ -13,6 +13,7 @@ import { InFlights } from './in-flight.ts'
 import type { ReplicationMessage } from './messages.ts'
 import type { ReplicationOptions } from './options.ts'
 import type { OpenDecision, PartitionState } from './partition-state.ts'
+import { outcomeBytes } from './size.ts'
 
 /** What replication asks of the state its log is applied to. */
 export type LogState = Pick<PartitionState, keyof PartitionState>
@@ -90,6 +91,8 @@ export class Turn {
   announcing: Set<Driven> = new Set<Driven>()
   announceAtMs: number | undefined
   readonly inFlights: InFlights = new InFlights(replica => this.touch(replica))
+  /** Of snapshots, on the bulk lane. */
+  readonly bulkInFlights: InFlights = new InFlights(replica => this.touch(replica))
   transfers = 0
   #transferCount = 0
   #isFull: boolean | undefined
@@ -141,6 +144,13 @@ export class Turn {
 
   reply(to: MemberId, id: number, outcome: Outcome): void {
     this.send(to, 'data', { kind: 'reply', id, outcome })
+  }
+
+  /** Replies, unless the caller has no room for so much: then it hears how much room that takes. */
+  replyWithin(bytesMax: number, to: MemberId, id: number, outcome: Outcome): void {
+    const bytes = to === this.member ? 0 : outcomeBytes(outcome)
+    if (bytes <= bytesMax) this.reply(to, id, outcome)
+    else this.send(to, 'data', { kind: 'oversize', id, bytes })
   }
 
   ask(request: PlacementRequest): void {

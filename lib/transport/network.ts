@@ -104,7 +104,7 @@ export interface Network<Body> {
 export interface NetworkLimits {
   /** A longer frame closes the connection; a longer body given to `send` is dropped with an event 'transport.message-too-long'. Larger allows larger values and holds more memory per link. Default 16 MiB. */
   readonly frameBytesMax: number
-  /** Unsent bytes at which a lane is reset. Larger rides out longer stalls and holds more memory per link. Default 8 MiB; a lone larger message still fits. */
+  /** Unsent bytes at which a lane is reset. Larger rides out longer stalls and holds more memory per link. Default 16 MiB: requests, replies and appends have a window of 2 MiB each, or one value of 4 MiB beyond it (lib/replication); a lone larger message still fits. */
   readonly laneUnsentBytesMax: number
   /** Bulk bytes handed to the connection and not yet written. Larger is faster in bulk and delays control and data. Default 256 KiB. */
   readonly bulkUnsentBytesMax: number
@@ -129,7 +129,7 @@ export interface NetworkLimits {
 
 export const networkLimitsDefault: NetworkLimits = {
   frameBytesMax: 16 * 1024 * 1024,
-  laneUnsentBytesMax: 8 * 1024 * 1024,
+  laneUnsentBytesMax: 16 * 1024 * 1024,
   bulkUnsentBytesMax: 256 * 1024,
   bulkPieceBytes: 64 * 1024,
   helloBytesMax: 4 * 1024,

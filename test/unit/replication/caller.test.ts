@@ -269,3 +269,55 @@ describe('when the session is replaced', () => {
     expect(desk.settled.get(id)).toEqual(done)
   })
 })
+
+describe('an answer that is larger than was expected', () => {
+  const large = 1_500_000
+
+  test('is asked for again with room for it, as the same call', () => {
+    const desk = new Desk()
+    const id = desk.call()
+    const first = only(desk.sent())
+    desk.oversize(first, large)
+    const again = only(desk.sent())
+    expect(callOf(again)).toEqual(callOf(first))
+    expect(again.replyBytesMax).toBe(large)
+    desk.reply(again, done)
+    expect(desk.settled.get(id)).toEqual(done)
+  })
+
+  test('leaves a command that is given up indeterminate: it may have happened', () => {
+    const desk = new Desk()
+    const id = desk.call(0, 300)
+    desk.oversize(only(desk.sent()), large)
+    desk.reply(only(desk.sent()), retry('busy'))
+    desk.pass(1_000)
+    expect(desk.settled.get(id)?.kind).toBe('indeterminate')
+  })
+
+  test('waits for others of its size from the same owner: no lane is overrun', () => {
+    const desk = new Desk()
+    const ids = Array.from({ length: 12 }, () => desk.ask())
+    for (const sent of desk.sent()) desk.oversize(sent, large)
+    let answered = 0
+    for (let sent = desk.sent(); sent.length > 0; sent = desk.sent()) {
+      expect(sent.reduce((sum, { replyBytesMax }) => sum + replyBytesMax, 0)).toBeLessThan(2 * 1024 * 1024)
+      for (const each of sent) desk.reply(each, done)
+      answered += sent.length
+    }
+    expect(answered).toBe(ids.length)
+    expect(ids.every(id => desk.settled.has(id))).toBe(true)
+  })
+
+  test('teaches what the next reads count as', () => {
+    const desk = new Desk()
+    const answer = { kind: 'done', results: [new Uint8Array(50_000)] } as const
+    for (let i = 0; i < 10; i++) {
+      desk.ask()
+      const sent = only(desk.sent())
+      if (sent.replyBytesMax > 50_200) return
+      desk.oversize(sent, 50_200)
+      desk.reply(only(desk.sent()), answer)
+    }
+    expect.unreachable('each read went twice')
+  })
+})

@@ -87,3 +87,11 @@ test('a copy that is held back is quiet only while its member is', () => {
   expect(held.quietSinceMs).toBe(250)
   expect(held.isRetryDue(10_000)).toBe(false)
 })
+
+test('the more is under way to a member, the longer its silence says nothing', () => {
+  const { shared } = sharedWindow()
+  const [copy] = copies(shared, true) as [Copy]
+  expect(copy.travelMs).toBe(0)
+  shared.add(4 * 1024 * 1024)
+  expect(copy.travelMs).toBe(512)
+})

@@ -84,6 +84,10 @@ export class Desk {
     this.step({ kind: 'received', from: to, message: { kind: 'reply', id, outcome } })
   }
 
+  oversize({ id, to }: Sent, bytes: number): void {
+    this.step({ kind: 'received', from: to, message: { kind: 'oversize', id, bytes } })
+  }
+
   /** Lets time pass, with a tick at each deadline on the way. */
   pass(forMs: number): void {
     const untilMs = this.nowMs + forMs

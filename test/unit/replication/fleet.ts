@@ -31,6 +31,8 @@ export class Fleet {
   post: Posted[] = []
   readonly asks: { readonly from: string; readonly request: PlacementRequest }[] = []
   readonly replies: { readonly to: string; readonly id: number; readonly outcome: Outcome }[] = []
+  /** Requests whose reply was larger than their caller had room for, and how large. */
+  readonly oversizes: { readonly id: number; readonly bytes: number }[] = []
   readonly opened: {
     readonly member: string
     readonly partition: number
@@ -201,16 +203,26 @@ export class Fleet {
     return this.command(to, { kind: 'execute', call, operations }, partition, id)
   }
 
-  command(to: string, command: Command, partition = 0, id: number = this.#nextId++, from = 'caller'): number {
+  command(
+    to: string,
+    command: Command,
+    partition = 0,
+    id: number = this.#nextId++,
+    { from = 'caller', replyBytesMax = 1_000_000 }: { from?: string; replyBytesMax?: number } = {},
+  ): number {
     const epoch = this.table.partitions[partition]?.epoch ?? 0
-    this.step(to, { kind: 'received', from, message: { kind: 'request', id, partition, epoch, command } })
+    this.step(to, { kind: 'received', from, message: { kind: 'request', replyBytesMax, id, partition, epoch, command } })
     return id
   }
 
-  read(to: string, query: Query, partition = 0): number {
+  read(to: string, query: Query, partition = 0, replyBytesMax = 1_000_000): number {
     const id = this.#nextId++
     const epoch = this.table.partitions[partition]?.epoch ?? 0
-    this.step(to, { kind: 'received', from: 'caller', message: { kind: 'query', id, partition, epoch, query } })
+    this.step(to, {
+      kind: 'received',
+      from: 'caller',
+      message: { kind: 'query', replyBytesMax, id, partition, epoch, query },
+    })
     return id
   }
 
@@ -242,6 +254,7 @@ export class Fleet {
       case 'send':
         if (effect.message.kind === 'reply')
           this.replies.push({ to: effect.to, id: effect.message.id, outcome: effect.message.outcome })
+        else if (effect.message.kind === 'oversize') this.oversizes.push(effect.message)
         else this.post.push({ from: member, to: effect.to, message: effect.message })
         return
       case 'persist': {

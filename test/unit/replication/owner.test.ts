@@ -208,6 +208,37 @@ describe('the lease', () => {
   })
 })
 
+describe('a reply that is larger than its caller has room for', () => {
+  const long = 'x'.repeat(1_000)
+
+  test('is not sent: the caller hears how large it is, and asks again', () => {
+    const fleet = new Fleet(['a', 'b'])
+    fleet.found('a', ['b'])
+    fleet.write('a', [put('x', long)])
+    fleet.settle()
+    const read = fleet.read('a', get('x'), 0, 1_024)
+    expect(fleet.said(read)).toBeUndefined()
+    const bytes = fleet.oversizes.at(-1)?.bytes as number
+    expect(fleet.oversizes).toEqual([{ kind: 'oversize', id: read, bytes }])
+    expect(fleet.answers(fleet.read('a', get('x'), 0, bytes))).toEqual([{ kind: 'done', results: [long] }])
+  })
+
+  test('is kept when a command has it: the same call is answered from the record', () => {
+    const fleet = new Fleet(['a', 'b'])
+    fleet.found('a', ['b'])
+    const call = { session: 'caller#1', sequence: 1, mark: 1 }
+    const command = { kind: 'execute', call, operations: [put('x', long)] } as const
+    fleet.command('a', command, 0, 7, { replyBytesMax: 64 })
+    fleet.settle()
+    expect(fleet.answers(7)).toEqual([])
+    expect(fleet.oversizes).toMatchObject([{ id: 7 }])
+    fleet.command('a', command, 0, 8)
+    fleet.settle()
+    expect(fleet.answers(8)).toEqual([{ kind: 'done', results: [long] }])
+    expect(fleet.machines.get('a')?.partition(0)?.held?.state.repeatCount).toBe(1)
+  })
+})
+
 describe('requests that are refused before anything is logged', () => {
   test('below minCopies; and what was logged above it is not acknowledged below it', () => {
     const fleet = new Fleet(['a', 'b'])
@@ -234,7 +265,7 @@ describe('requests that are refused before anything is logged', () => {
     fleet.found('a', ['b'])
     const call = { session: 'a#1', sequence: 1, mark: 1 }
     const blob = { kind: 'execute', call, operations: [put('x', '1'), { kind: 'blob.put' }] } as const
-    expect(fleet.answers(fleet.command('a', blob, 0, 77, 'a'))).toEqual([
+    expect(fleet.answers(fleet.command('a', blob, 0, 77, { from: 'a' }))).toEqual([
       { kind: 'refused', code: 'INVALID', message: 'blob.put', operation: 1, detail: null },
     ])
   })

@@ -7,11 +7,13 @@ describe('the window to an owner', () => {
     expect([window.enter('b', 'x', 60), window.enter('b', 'y', 60), window.enter('b', 'z', 10)]).toEqual([
       true,
       false,
-      true,
+      false,
     ])
-    expect(window.bytesTo('b')).toBe(70)
+    expect(window.bytesTo('b')).toBe(60)
+    expect(window.take('b')).toBeUndefined()
     expect(window.leave('x')).toBe('b')
-    expect(window.take('b')).toBe('y')
+    expect([window.take('b'), window.take('b'), window.take('b')]).toEqual(['y', 'z', undefined])
+    expect(window.bytesTo('b')).toBe(70)
   })
 
   it('lets one alone that is larger than the window', () => {
@@ -21,6 +23,15 @@ describe('the window to an owner', () => {
     expect(window.take('b')).toBeUndefined()
     window.leave('huge')
     expect(window.take('b')).toBe('small')
+  })
+
+  it('lets a large one have its turn however many small ones come', () => {
+    const window = new SendWindow<string>(100)
+    window.enter('b', 'first', 10)
+    expect(window.enter('b', 'huge', 1_000)).toBe(false)
+    expect(window.enter('b', 'small', 1)).toBe(false)
+    window.leave('first')
+    expect(window.take('b')).toBe('huge')
   })
 
   it('counts each owner apart, and an item once however often it is sent', () => {
@@ -35,22 +46,22 @@ describe('the window to an owner', () => {
     const window = new SendWindow<string>(100)
     window.enter('b', 'x', 100)
     window.enter('b', 'y', 1)
-    expect(window.leave('y')).toBeUndefined()
+    window.leave('y')
     window.leave('x')
     expect(window.take('b')).toBeUndefined()
   })
 
   it('takes a read for as large as reads have been lately', () => {
     const window = new SendWindow<string>(100)
-    for (let i = 0; i < 200; i++) window.replied(10_000)
-    expect(window.replyBytes).toBeGreaterThan(9_900)
+    for (let i = 0; i < 200; i++) window.replied('query', 10_000)
+    expect(window.replyBytes('query')).toBeGreaterThan(2 * 9_900)
   })
 
   it('is empty again when all reads are answered, whatever they counted as', () => {
     const window = new SendWindow<number>(100_000)
     for (let read = 0; read < 50; read++) {
-      window.replied(read * 7 + 3)
-      window.enter('a', read, window.replyBytes)
+      window.replied('query', read * 7 + 3)
+      window.enter('a', read, window.replyBytes('query'))
     }
     for (let read = 49; read >= 0; read--) window.leave(read)
     expect(window.bytesTo('a')).toBe(0)
