@@ -211,7 +211,11 @@ export class Fleet {
     { from = 'caller', replyBytesMax = 1_000_000 }: { from?: string; replyBytesMax?: number } = {},
   ): number {
     const epoch = this.table.partitions[partition]?.epoch ?? 0
-    this.step(to, { kind: 'received', from, message: { kind: 'request', replyBytesMax, id, partition, epoch, command } })
+    this.step(to, {
+      kind: 'received',
+      from,
+      message: { kind: 'request', replyBytesMax, id, partition, epoch, command },
+    })
     return id
   }
 
