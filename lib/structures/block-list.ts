@@ -1,101 +1,177 @@
 /**
  * Long lists as blocks of 64 elements, one record each, so that a push or pop at either end rewrites one block whatever the
  * length, and is accounted exactly. All blocks but the first and the last are full, so an index is found by arithmetic.
+ *
+ * Each list has a number of its own, under which its blocks lie: what is dropped leaves at once whatever its length, and
+ * its blocks go a few at a time (`free`), while a new list of the same key may grow. Until then they count.
  */
+import { positionKey, type Sequences } from './sequences.ts'
 import type { Store } from './store.ts'
 
 const space = 'blocks'
+/** By number of the list: [first, last] of the blocks still to go. */
+const droppedSpace = 'dropped'
 const blockLengthMax = 64
+/** Blocks that go in one step. */
+const freeMax = 256
 
 export type Side = 'left' | 'right'
 
 /** Blocks `first` .. `last` (either may be negative); the first holds `firstLength` elements. 1 <= firstLength <= length. */
 export interface Extent {
+  /** Number of the list; 0 while it is empty. */
+  readonly id: number
   readonly length: number
   readonly first: number
   readonly last: number
   readonly firstLength: number
 }
 
-export const emptyExtent: Extent = { length: 0, first: 0, last: -1, firstLength: 0 }
+export const emptyExtent: Extent = { id: 0, length: 0, first: 0, last: -1, firstLength: 0 }
 
 export class BlockLists {
   readonly #store: Store
+  readonly #sequences: Sequences
 
-  constructor(store: Store) {
+  constructor(store: Store, sequences: Sequences) {
     this.#store = store
+    this.#sequences = sequences
   }
 
   /** Each value in turn becomes the outermost. */
-  push(key: string, extent: Extent, side: Side, values: readonly Uint8Array[]): Extent {
+  push(extent: Extent, side: Side, values: readonly Uint8Array[]): Extent {
     let { length, first, last, firstLength } = extent
+    if (values.length === 0) return extent
+    const id = length === 0 ? this.#sequences.nextPosition() : extent.id
     for (let at = 0; at < values.length;) {
       const end = side === 'left' ? first : last
-      const block = length === 0 ? [] : this.#block(key, end)
+      const block = length === 0 ? [] : this.#block(id, end)
       const isNew = length === 0 || block.length === blockLengthMax
       const kept = isNew ? [] : block
       const part = values.slice(at, at + blockLengthMax - kept.length)
       if (isNew && side === 'left' && length > 0) first--
       else if (isNew) last++
       const joined = side === 'left' ? [...part.toReversed(), ...kept] : [...kept, ...part]
-      this.#put(key, side === 'left' ? first : last, joined)
+      this.#put(id, side === 'left' ? first : last, joined)
       if (side === 'left' || first === last) firstLength = joined.length
       length += part.length
       at += part.length
     }
-    return { length, first, last, firstLength }
+    return { id, length, first, last, firstLength }
   }
 
   /** At most `count` values, outermost first. */
-  pop(key: string, extent: Extent, side: Side, count: number): readonly [Extent, Uint8Array[]] {
+  pop(extent: Extent, side: Side, count: number): readonly [Extent, Uint8Array[]] {
     let { length, first, last, firstLength } = extent
+    const { id } = extent
     const popped: Uint8Array[] = []
     while (length > 0 && popped.length < count) {
       const number = side === 'left' ? first : last
-      const block = this.#block(key, number)
+      const block = this.#block(id, number)
       const wanted = Math.min(block.length, count - popped.length)
       const part = side === 'left' ? block.slice(0, wanted) : block.slice(-wanted).toReversed()
       for (const value of part) popped.push(value)
       const rest = side === 'left' ? block.slice(wanted) : block.slice(0, block.length - wanted)
       length -= wanted
-      if (rest.length > 0) this.#put(key, number, rest)
+      if (rest.length > 0) this.#put(id, number, rest)
       else {
-        this.#store.delete(space, keyOf(key, number))
+        this.#store.delete(space, keyOf(id, number))
         if (side === 'left') first++
         else last--
       }
-      if (side === 'left') firstLength = rest.length > 0 ? rest.length : this.#lengthAt(key, first, length)
+      if (side === 'left') firstLength = rest.length > 0 ? rest.length : this.#lengthAt(id, first, length)
       else if (first === last && length > 0) firstLength = length
     }
-    return [length === 0 ? emptyExtent : { length, first, last, firstLength }, popped]
+    return [length === 0 ? emptyExtent : { id, length, first, last, firstLength }, popped]
   }
 
   /** Elements `start` .. `stop`, both included, within the list. */
-  range(key: string, extent: Extent, start: number, stop: number): Uint8Array[] {
+  range(extent: Extent, start: number, stop: number): Uint8Array[] {
     const values: Uint8Array[] = []
     for (let at = start; at <= stop;) {
       const [number, offset] = locate(extent, at)
-      const part = this.#block(key, number).slice(offset, offset + stop - at + 1)
+      const part = this.#block(extent.id, number).slice(offset, offset + stop - at + 1)
       for (const value of part) values.push(value)
       at += part.length
     }
     return values
   }
 
-  drop(key: string, { length, first, last }: Extent): void {
-    if (length > 0) for (let number = first; number <= last; number++) this.#store.delete(space, keyOf(key, number))
+  /**
+   * Takes out up to `countMax` elements equal to a value, from one side. Reads until it has them; then moves what lies
+   * between the outermost of them and the nearer end of the list.
+   */
+  remove(extent: Extent, side: Side, countMax: number, value: Uint8Array): readonly [Extent, removed: number] {
+    const found = this.#find(extent, side, countMax, value)
+    const [one, other] = [found[0], found.at(-1)]
+    if (one === undefined || other === undefined) return [extent, 0]
+    const [lowest, highest] = [Math.min(one, other), Math.max(one, other)]
+    const { length } = extent
+    const gone = new Set(found)
+    const end: Side = length - lowest <= highest + 1 ? 'right' : 'left'
+    const from = end === 'right' ? lowest : 0
+    const [rest, moved] = this.pop(extent, end, end === 'right' ? length - lowest : highest + 1)
+    // As popped: from the right end the last comes first.
+    const indexOf = (at: number): number => (end === 'right' ? length - 1 - at : from + at)
+    const kept = moved.filter((_, at) => !gone.has(indexOf(at))).reverse()
+    return [this.push(rest, end, kept), found.length]
   }
 
-  #lengthAt(key: string, number: number, length: number): number {
-    return length === 0 ? 0 : this.#block(key, number).length
+  /** The list leaves; returns its number if blocks of it are to be freed. */
+  drop({ id, length, first, last }: Extent): number | undefined {
+    if (length === 0) return undefined
+    if (last - first < freeMax) {
+      this.#free(id, first, last)
+      return undefined
+    }
+    this.#store.put(droppedSpace, positionKey(id), [first, last])
+    return id
   }
 
-  #block(key: string, number: number): readonly Uint8Array[] {
-    return this.#store.get(space, keyOf(key, number)) as readonly Uint8Array[]
+  /** Some blocks of a dropped list go; returns whether there are more. */
+  free(id: number): boolean {
+    const [first, last] = (this.#store.get(droppedSpace, positionKey(id)) ?? [0, -1]) as readonly [number, number]
+    const next = Math.min(first + freeMax, last + 1)
+    this.#free(id, first, next - 1)
+    if (next <= last) this.#store.put(droppedSpace, positionKey(id), [next, last])
+    else this.#store.delete(droppedSpace, positionKey(id))
+    return next <= last
   }
 
-  #put(key: string, number: number, block: readonly Uint8Array[]): void {
-    this.#store.put(space, keyOf(key, number), block)
+  /** Indices of equal elements, from one side on. */
+  #find({ id, length, first, last }: Extent, side: Side, countMax: number, value: Uint8Array): number[] {
+    const found: number[] = []
+    const [step, head] = [side === 'left' ? 1 : -1, value[0]]
+    let before = side === 'left' ? 0 : length
+    for (let number = side === 'left' ? first : last; number >= first && number <= last; number += step) {
+      const block = this.#block(id, number)
+      if (side === 'right') before -= block.length
+      for (let n = 0; n < block.length; n++) {
+        const at = side === 'left' ? n : block.length - 1 - n
+        const item = block[at] as Uint8Array
+        if (item.length !== value.length || item[0] !== head || !isEqual(item, value)) continue
+        found.push(before + at)
+        if (found.length === countMax) return found
+      }
+      if (side === 'left') before += block.length
+    }
+    return found
+  }
+
+  #free(id: number, first: number, last: number): void {
+    for (let number = first; number <= last; number++) this.#store.delete(space, keyOf(id, number))
+  }
+
+  #lengthAt(id: number, number: number, length: number): number {
+    return length === 0 ? 0 : this.#block(id, number).length
+  }
+
+  #block(id: number, number: number): readonly Uint8Array[] {
+    return this.#store.get(space, keyOf(id, number)) as readonly Uint8Array[]
+  }
+
+  #put(id: number, number: number, block: readonly Uint8Array[]): void {
+    this.#store.put(space, keyOf(id, number), block)
   }
 }
 
@@ -105,7 +181,11 @@ function locate({ first, firstLength }: Extent, at: number): readonly [number: n
   return [first + 1 + Math.floor(beyond / blockLengthMax), beyond % blockLengthMax]
 }
 
-/** The number comes first: keys are any text. */
-function keyOf(key: string, number: number): string {
-  return `${number}:${key}`
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
+  return true
+}
+
+function keyOf(id: number, number: number): string {
+  return `${id}:${number}`
 }

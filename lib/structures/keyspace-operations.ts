@@ -50,7 +50,7 @@ export type KeyspaceOperation =
       readonly values: readonly Uint8Array[]
       readonly ifPresent?: boolean | undefined
     }
-  /** LPOP, RPOP -> null if there is no list, else values in the order popped; `count` default 1. */
+  /** LPOP, RPOP -> null if there is no list, else values in the order popped; `count` default 1. INVALID above 100,000. */
   | { readonly kind: 'keyspace.pop'; readonly key: string; readonly side: Side; readonly count?: number | undefined }
   /** LREM -> how many went. `count` > 0 from the left, < 0 from the right, 0 all. */
   | { readonly kind: 'keyspace.remove'; readonly key: string; readonly count: number; readonly value: Uint8Array }
@@ -58,6 +58,12 @@ export type KeyspaceOperation =
   | { readonly kind: 'keyspace.check'; readonly key: string; readonly isPresent: boolean }
   /** Housekeeping -> whether it went. No-op unless the key still has this expiry and it is due. */
   | { readonly kind: 'keyspace.drop'; readonly key: string; readonly expiresAtMs: number }
+
+/** Housekeeping -> whether it did anything. Frees a part of a list that was deleted. */
+export interface FreeOperation {
+  readonly kind: 'keyspace.free'
+  readonly list: number
+}
 
 export type KeyspaceQuery =
   /** GET -> value | null. */
@@ -72,7 +78,7 @@ export type KeyspaceQuery =
   | { readonly kind: 'keyspace.length'; readonly key: string }
   /** LLEN -> elements. */
   | { readonly kind: 'keyspace.listLength'; readonly key: string }
-  /** LRANGE -> values; indices as in Redis, both included. */
+  /** LRANGE -> values; indices as in Redis, both included. INVALID above 100,000. */
   | { readonly kind: 'keyspace.range'; readonly key: string; readonly start: number; readonly stop: number }
   /** LINDEX -> value | null. */
   | { readonly kind: 'keyspace.index'; readonly key: string; readonly at: number }
@@ -84,7 +90,7 @@ export type KeyspaceQuery =
 const side: Shape<Side> = oneOf('left', 'right')
 const expiry = { ttlMs: optional(int), atMs: optional(int) }
 
-export const keyspaceOperations: Cases<KeyspaceOperation> = cases<KeyspaceOperation>({
+export const keyspaceOperations: Cases<KeyspaceOperation | FreeOperation> = cases<KeyspaceOperation | FreeOperation>({
   'keyspace.set': [
     80,
     {
@@ -107,6 +113,7 @@ export const keyspaceOperations: Cases<KeyspaceOperation> = cases<KeyspaceOperat
   'keyspace.pop': [89, { key: string, side, count: optional(uint) }],
   'keyspace.remove': [90, { key: string, count: int, value: bytes }],
   'keyspace.drop': [91, { key: string, expiresAtMs: uint }],
+  'keyspace.free': [93, { list: uint }],
   'keyspace.check': [92, { key: string, isPresent: boolean }],
 })
 

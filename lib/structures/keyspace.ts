@@ -7,54 +7,60 @@
  */
 import type { Plain } from '../base/shape.ts'
 import type { ApplyContext, QueryResult, Refusal } from '../replication/state-machine.ts'
-import { BlockLists, emptyExtent, type Extent } from './block-list.ts'
+import { BlockLists, type Extent } from './block-list.ts'
 import { Deadlines } from './deadlines.ts'
-import { asciiOf, bytesOf, isInt64, parseInt64 } from './int64.ts'
-import type { KeyspaceOperation, KeyspaceQuery } from './keyspace-operations.ts'
+import { bytesOf, parseInt64 } from './int64.ts'
+import {
+  allows,
+  expiryRefusal,
+  extentOf,
+  incrementRefusal,
+  integerOf,
+  joined,
+  lengthRefusal,
+} from './keyspace-entry.ts'
+import {
+  newExpiry,
+  sizeRefusal,
+  stringOf,
+  typed,
+  typeRefusal,
+  withExpiry,
+  type Entry,
+  type Of,
+} from './keyspace-entry.ts'
+import type { FreeOperation, KeyspaceOperation, KeyspaceQuery } from './keyspace-operations.ts'
 import { againMs } from './leases.ts'
 import type { StructureOperation } from './operations.ts'
 import { due, found, isDue, pageRefusal, refusal, refused } from './structure.ts'
 import type { IsLocked, Partition, Structure } from './structure.ts'
 
-/** Redis' proto-max-bulk-len. */
-const stringBytesMax = 512 * 1024 * 1024
 const space = 'keyspace'
 
-/** In space 'keyspace' by key; `expiresAtMs` 0: never. A list's elements are in blocks. */
-type StringRecord = readonly [type: 'string', expiresAtMs: number, value: Uint8Array]
-type ListRecord = readonly [
-  type: 'list',
-  expiresAtMs: number,
-  length: number,
-  first: number,
-  last: number,
-  firstLength: number,
-]
-type Entry = StringRecord | ListRecord
-
-type Of<K extends KeyspaceOperation['kind']> = Extract<KeyspaceOperation, { readonly kind: K }>
-
-export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQuery> {
+export class KeyspaceStructure implements Structure<KeyspaceOperation | FreeOperation, KeyspaceQuery> {
   readonly #partition: Partition
   readonly #lists: BlockLists
   readonly #expiries = new Deadlines<string, null>()
+  // Dropped lists with blocks to free.
+  readonly #dropped = new Deadlines<number, null>()
 
   constructor(partition: Partition) {
     this.#partition = partition
-    this.#lists = new BlockLists(partition.store)
+    this.#lists = new BlockLists(partition.store, partition.sequences)
   }
 
-  locks(subject: KeyspaceOperation | KeyspaceQuery): readonly string[] {
+  locks(subject: KeyspaceOperation | FreeOperation | KeyspaceQuery): readonly string[] {
     return 'key' in subject ? [lockOf(subject.key)] : []
   }
 
-  grows({ kind }: KeyspaceOperation): boolean {
+  grows({ kind }: KeyspaceOperation | FreeOperation): boolean {
     return (
       kind === 'keyspace.set' || kind === 'keyspace.append' || kind === 'keyspace.push' || kind === 'keyspace.increment'
     )
   }
 
-  check(operation: KeyspaceOperation, { atMs }: ApplyContext): Refusal | undefined {
+  check(operation: KeyspaceOperation | FreeOperation, { atMs }: ApplyContext): Refusal | undefined {
+    if (operation.kind === 'keyspace.free') return undefined
     const entry = this.#live(operation.key, atMs)
     switch (operation.kind) {
       case 'keyspace.set':
@@ -76,8 +82,9 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
           ? undefined
           : refusal('CONFLICT', `key is ${isPresent ? 'there' : 'not there'}`)
       }
-      case 'keyspace.push':
       case 'keyspace.pop':
+        return typeRefusal(entry, 'list') ?? lengthRefusal(Math.min(operation.count ?? 1, extentOf(entry).length))
+      case 'keyspace.push':
       case 'keyspace.remove':
         return typeRefusal(entry, 'list')
       default:
@@ -85,7 +92,8 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
     }
   }
 
-  execute(operation: KeyspaceOperation, context: ApplyContext): Plain {
+  execute(operation: KeyspaceOperation | FreeOperation, context: ApplyContext): Plain {
+    if (operation.kind === 'keyspace.free') return this.#free(operation.list)
     if (context.ordinal !== 0 && this.check(operation, context) !== undefined) return null
     const { key } = operation
     const { atMs } = context
@@ -119,13 +127,13 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
       }
       case 'keyspace.push': {
         if (entry === undefined && operation.ifPresent === true) return 0
-        const extent = this.#lists.push(key, extentOf(entry), operation.side, operation.values)
+        const extent = this.#lists.push(extentOf(entry), operation.side, operation.values)
         this.#putList(key, entry?.[1] ?? 0, extent)
         return extent.length
       }
       case 'keyspace.pop': {
         if (entry === undefined) return null
-        const [extent, values] = this.#lists.pop(key, extentOf(entry), operation.side, operation.count ?? 1)
+        const [extent, values] = this.#lists.pop(extentOf(entry), operation.side, operation.count ?? 1)
         this.#putList(key, entry[1], extent)
         return values
       }
@@ -154,22 +162,24 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
       case 'keyspace.listLength':
         return typed(entry, 'list', () => extentOf(entry).length)
       case 'keyspace.range':
-        return typed(entry, 'list', () => this.#range(key, extentOf(entry), query.start, query.stop))
+        return this.#range(entry, query.start, query.stop)
       case 'keyspace.index': {
         const { length } = extentOf(entry)
         const at = query.at < 0 ? query.at + length : query.at
         if (at < 0 || at >= length) return typed(entry, 'list', () => null)
-        return typed(entry, 'list', () => this.#lists.range(key, extentOf(entry), at, at)[0] ?? null)
+        return typed(entry, 'list', () => this.#lists.range(extentOf(entry), at, at)[0] ?? null)
       }
     }
   }
 
   index(space: string, key: string, record: Plain): void {
     if (space === 'keyspace') this.#arm(key, record as Entry)
+    else if (space === 'dropped') this.#dropped.set(Number(key), 0, null)
   }
 
   nextAtMs(): number | undefined {
-    return this.#expiries.nextMs()
+    const [droppedMs, expiryMs] = [this.#dropped.nextMs(), this.#expiries.nextMs()]
+    return droppedMs === undefined || (expiryMs !== undefined && expiryMs < droppedMs) ? expiryMs : droppedMs
   }
 
   due(_: number, atMs: number, countMax: number, isLocked: IsLocked): StructureOperation[] {
@@ -178,6 +188,10 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
       const entry = this.#get(key)
       if (entry === undefined || isLocked(lockOf(key))) return false
       out.push(drop(key, entry))
+      return true
+    })
+    this.#dropped.name(atMs, Math.min(1, countMax - out.length), againMs, list => {
+      out.push({ kind: 'keyspace.free', list })
       return true
     })
     return out
@@ -218,20 +232,19 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
   }
 
   #remove({ key, count, value }: Of<'keyspace.remove'>, entry: Entry): number {
-    const extent = extentOf(entry)
-    const values = this.#lists.range(key, extent, 0, extent.length - 1)
-    const kept = without(values, value, count)
-    if (kept.length === values.length) return 0
-    this.#lists.drop(key, extent)
-    this.#putList(key, entry[1], this.#lists.push(key, emptyExtent, 'right', kept))
-    return values.length - kept.length
+    const countMax = count === 0 ? Infinity : Math.abs(count)
+    const [extent, removed] = this.#lists.remove(extentOf(entry), count < 0 ? 'right' : 'left', countMax, value)
+    if (removed > 0) this.#putList(key, entry[1], extent)
+    return removed
   }
 
-  #range(key: string, extent: Extent, start: number, stop: number): Plain {
+  #range(entry: Entry | undefined, start: number, stop: number): QueryResult {
+    const extent = extentOf(entry)
     const { length } = extent
     const from = Math.max(0, start < 0 ? start + length : start)
     const to = Math.min(length - 1, stop < 0 ? stop + length : stop)
-    return this.#lists.range(key, extent, from, to)
+    const wrong = typeRefusal(entry, 'list') ?? lengthRefusal(to - from + 1)
+    return wrong === undefined ? found(this.#lists.range(extent, from, to)) : refused(wrong)
   }
 
   #scan(after: string | undefined, max: number, atMs: number): QueryResult {
@@ -247,6 +260,13 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
     const entry = this.#get(key)
     if (entry === undefined || entry[1] !== expiresAtMs || !isDue(expiresAtMs, atMs)) return false
     this.#delete(key, entry)
+    return true
+  }
+
+  #free(list: number): boolean {
+    if (!this.#dropped.has(list)) return false
+    if (this.#lists.free(list)) this.#dropped.set(list, 0, null)
+    else this.#dropped.delete(list)
     return true
   }
 
@@ -273,8 +293,8 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
   }
 
   #putList(key: string, expiresAtMs: number, extent: Extent): void {
-    const { length, first, last, firstLength } = extent
-    if (length > 0) this.#put(key, ['list', expiresAtMs, length, first, last, firstLength])
+    const { id, length, first, last, firstLength } = extent
+    if (length > 0) this.#put(key, ['list', expiresAtMs, length, first, last, firstLength, id])
     else {
       this.#partition.store.delete(space, key)
       this.#expiries.delete(key)
@@ -282,7 +302,8 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
   }
 
   #delete(key: string, entry: Entry): void {
-    this.#lists.drop(key, extentOf(entry))
+    const dropped = this.#lists.drop(extentOf(entry))
+    if (dropped !== undefined) this.#dropped.set(dropped, 0, null)
     this.#partition.store.delete(space, key)
     this.#expiries.delete(key)
   }
@@ -291,104 +312,6 @@ export class KeyspaceStructure implements Structure<KeyspaceOperation, KeyspaceQ
     if (expiresAtMs === 0) this.#expiries.delete(key)
     else this.#expiries.set(key, expiresAtMs, null)
   }
-}
-
-interface Expiry {
-  readonly ttlMs?: number | undefined
-  readonly atMs?: number | undefined
-}
-
-/** Undefined if none is given. At least 1, since 0 means never. */
-function newExpiry({ ttlMs, atMs }: Expiry, nowMs: number): number | undefined {
-  const expiresAtMs = atMs ?? (ttlMs === undefined ? undefined : Math.ceil(nowMs) + ttlMs)
-  return expiresAtMs === undefined ? undefined : Math.max(1, Math.min(expiresAtMs, Number.MAX_SAFE_INTEGER))
-}
-
-/** Never expiring counts as latest of all. */
-function allows(condition: Of<'keyspace.expire'>['condition'], beforeMs: number, afterMs: number): boolean {
-  switch (condition) {
-    case 'NX':
-      return beforeMs === 0
-    case 'XX':
-      return beforeMs !== 0
-    case 'GT':
-      return beforeMs !== 0 && afterMs > beforeMs
-    case 'LT':
-      return beforeMs === 0 || afterMs < beforeMs
-    case 'XXLT':
-      return beforeMs !== 0 && afterMs < beforeMs
-    default:
-      return true
-  }
-}
-
-function expiryRefusal({ ttlMs = 1, atMs = 1 }: Expiry, command: string): Refusal | undefined {
-  return ttlMs > 0 && atMs > 0 ? undefined : refusal('INVALID', `ERR invalid expire time in '${command}' command`)
-}
-
-function typeRefusal(entry: Entry | undefined, type: Entry[0]): Refusal | undefined {
-  if (entry === undefined || entry[0] === type) return undefined
-  return refusal('WRONG_TYPE', 'WRONGTYPE Operation against a key holding the wrong kind of value')
-}
-
-/** In Redis' order: the argument, the type, the value. */
-function incrementRefusal({ by }: Of<'keyspace.increment'>, entry: Entry | undefined): Refusal | undefined {
-  const step = parseInt64(by)
-  const value = entry === undefined ? 0n : integerOf(entry)
-  const notInteger = refusal('INVALID', 'ERR value is not an integer or out of range')
-  if (step === undefined) return notInteger
-  if (value === undefined) return typeRefusal(entry, 'string') ?? notInteger
-  return isInt64(value + step) ? undefined : refusal('INVALID', 'ERR increment or decrement would overflow')
-}
-
-function sizeRefusal({ value }: Of<'keyspace.append'>, entry: Entry | undefined): Refusal | undefined {
-  if ((stringOf(entry)?.length ?? 0) + value.length <= stringBytesMax) return undefined
-  return refusal('INVALID', 'ERR string exceeds maximum allowed size (proto-max-bulk-len)')
-}
-
-function typed(entry: Entry | undefined, type: Entry[0], result: () => Plain): QueryResult {
-  const wrong = typeRefusal(entry, type)
-  return wrong === undefined ? found(result()) : refused(wrong)
-}
-
-function integerOf(entry: Entry | undefined): bigint | undefined {
-  const text = entry?.[0] === 'string' ? asciiOf(entry[2]) : undefined
-  return text === undefined ? undefined : parseInt64(text)
-}
-
-function stringOf(entry: Entry | undefined): Uint8Array | null {
-  return entry?.[0] === 'string' ? entry[2] : null
-}
-
-function extentOf(entry: Entry | undefined): Extent {
-  if (entry?.[0] !== 'list') return emptyExtent
-  const [, , length, first, last, firstLength] = entry
-  return { length, first, last, firstLength }
-}
-
-function withExpiry(entry: Entry, expiresAtMs: number): Entry {
-  if (entry[0] === 'string') return ['string', expiresAtMs, entry[2]]
-  const [, , length, first, last, firstLength] = entry
-  return ['list', expiresAtMs, length, first, last, firstLength]
-}
-
-function joined(head: Uint8Array | null, tail: Uint8Array): Uint8Array {
-  const out = new Uint8Array((head?.length ?? 0) + tail.length)
-  if (head !== null) out.set(head)
-  out.set(tail, head?.length ?? 0)
-  return out
-}
-
-/** LREM: up to |count| equal values gone, from the left, or from the right if negative; all if 0. */
-function without(values: readonly Uint8Array[], value: Uint8Array, count: number): readonly Uint8Array[] {
-  const ordered = count < 0 ? values.toReversed() : values
-  let left = count === 0 ? values.length : Math.abs(count)
-  const kept = ordered.filter(item => left === 0 || !isEqual(item, value) || left-- === 0)
-  return count < 0 ? kept.reverse() : kept
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at])
 }
 
 function drop(key: string, [, expiresAtMs]: Entry): KeyspaceOperation {

@@ -11,6 +11,7 @@ import { groupOperations, groupQueries, type GroupOperation, type GroupQuery } f
 import {
   keyspaceOperations,
   keyspaceQueries,
+  type FreeOperation,
   type KeyspaceOperation,
   type KeyspaceQuery,
 } from './keyspace-operations.ts'
@@ -46,6 +47,7 @@ export type StructureOperation =
   | CounterOperation
   | GroupOperation
   | KeyspaceOperation
+  | FreeOperation
   | OnceOperation
 
 export type StructureQuery = MapQuery | QueueQuery | LockQuery | CounterQuery | GroupQuery | KeyspaceQuery | OnceQuery

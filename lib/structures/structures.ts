@@ -42,6 +42,7 @@ export class Structures implements StateMachine {
     ['queues', 'queue'],
     ['remembered', 'group'],
     ['closed', 'group'],
+    ['dropped', 'keyspace'],
   ])
 
   constructor(store: Store = new MemoryStore()) {

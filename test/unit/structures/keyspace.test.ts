@@ -277,7 +277,38 @@ describe('the keyspace', () => {
     expect(tape.run({ kind: 'keyspace.drop', key: 'k', expiresAtMs: tape.atMs })).toBe(false)
     tape.wait(10)
     expect(tape.tend()).toHaveLength(1)
-    expect(tape.machine.bytes).toBe(0)
+    expect([...tape.machine.snapshot()].map(([space]) => space)).toEqual(['meta'])
+  })
+
+  test('drops a long list at once and frees it step by step, also by a copy that comes later', () => {
+    const tape = new Tape()
+    const values = Array.from({ length: 40_000 }, (_, at) => bytesOf(`v${at}`))
+    tape.run({ kind: 'keyspace.push', key: 'k', side: 'right', values })
+    const full = tape.machine.bytes
+    expect(tape.run({ kind: 'keyspace.delete', key: 'k' })).toBe(1)
+    expect(tape.machine.bytes).toBeGreaterThan(full - 1_000)
+    expect(tape.machine.nextDueMs(tape.monotonicMs, tape.atMs)).toBe(tape.monotonicMs)
+    tape.run({ kind: 'keyspace.push', key: 'k', side: 'left', values: [bytesOf('new')] })
+    expect(tape.tend()).toHaveLength(1)
+    tape.moveOver()
+    let steps = 1
+    while (tape.tend().length > 0) steps++
+    expect(steps).toBe(Math.ceil(40_000 / 64 / 256))
+    expect(redisLine(tape, 'LRANGE k 0 -1')).toBe('*$new')
+    const spaces = [...tape.machine.snapshot()].map(([space]) => space)
+    expect(spaces.toSorted()).toEqual(['blocks', 'keyspace', 'meta'])
+  })
+
+  test('gives at most 100,000 elements in one answer', () => {
+    const tape = new Tape()
+    const values = Array.from({ length: 100_001 }, () => bytesOf('v'))
+    tape.run({ kind: 'keyspace.push', key: 'k', side: 'right', values })
+    const range = tape.machine.query({ kind: 'keyspace.range', key: 'k', start: 0, stop: -1 } as never, tape.atMs)
+    expect(range).toMatchObject({ kind: 'refused', refusal: { code: 'INVALID' } })
+    const pop = { kind: 'keyspace.pop', key: 'k', side: 'left', count: 200_000 } as const
+    expect(tape.attempt(pop)).toHaveProperty('refused', 'INVALID')
+    expect(tape.run({ ...pop, count: 100_000 })).toHaveLength(100_000)
+    expect(tape.run(pop)).toHaveLength(1)
   })
 
   test('costs the same to push however long the list', () => {

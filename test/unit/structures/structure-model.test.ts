@@ -167,6 +167,34 @@ test('a list does what an array does, whatever its length', () => {
   )
 })
 
+test('elements leave the middle of a list as they leave an array, from either side', () => {
+  const letter = fc.constantFrom('a', 'b', 'c', 'd')
+  const list = fc.array(fc.tuple(fc.boolean(), letter), { minLength: 1, maxLength: 300, size: 'max' })
+  const removal = fc.tuple(fc.integer({ min: -9, max: 9 }), letter)
+  fc.assert(
+    fc.property(list, fc.array(removal, { maxLength: 6 }), (pushes, removals) => {
+      const tape = new Tape()
+      let model: string[] = []
+      for (const [isLeft, text] of pushes) {
+        tape.run({ kind: 'keyspace.push', key: 'k', side: isLeft ? 'left' : 'right', values: [bytesOf(text)] })
+        if (isLeft) model.unshift(text)
+        else model.push(text)
+      }
+      for (const [count, text] of removals) {
+        let left = count === 0 ? Infinity : Math.abs(count)
+        const ordered = count < 0 ? model.toReversed() : model
+        const kept = ordered.filter(item => item !== text || left-- <= 0)
+        const before = model.length
+        model = count < 0 ? kept.toReversed() : kept
+        agree(tape.run({ kind: 'keyspace.remove', key: 'k', count, value: bytesOf(text) }), before - model.length)
+        agree(readable(tape.ask({ kind: 'keyspace.range', key: 'k', start: 0, stop: -1 })), model)
+        for (const at of [0, 63, 64, 65, -1])
+          agree(readable(tape.ask({ kind: 'keyspace.index', key: 'k', at })), model.at(at) ?? null)
+      }
+    }),
+  )
+})
+
 test('each piece of a group is released once, or reported as dropped; each group whole', () => {
   const step = fc.record({
     verb: fc.constantFrom('add', 'add', 'add', 'add', 'release', 'wait', 'tend', 'move'),
