@@ -24,6 +24,8 @@ const largeReplyLength = 1_000
 const unreadBytesMax = 1024 * 1024
 /** Longer replies are written as they are instead of being copied together. */
 const copiedBytesMax = 16 * 1024
+/** How long a connection that was ended here may still say something. */
+const lingerMs = 250
 /** Browsers and other strangers that speak HTTP at this port. Redis closes on these words too. */
 const httpWords = new Set(['post', 'host:'])
 
@@ -128,6 +130,19 @@ export class Connection implements Client {
 
   destroy(): void {
     this.#socket.destroy()
+  }
+
+  /**
+   * Everything is answered. A client that goes on sending is cut off a little later: at once, its unread bytes would
+   * reset the connection, and take the last answer with them.
+   */
+  #close(): void {
+    if (this.#socket.writableEnded) return
+    const { env } = this.#port.realm.grid
+    this.#socket.resume()
+    this.#socket.end()
+    const cancel = env.at(env.now().monotonicMs + lingerMs, () => this.#socket.destroy())
+    this.#socket.on('close', cancel)
   }
 
   get #nowMs(): number {
@@ -300,7 +315,7 @@ export class Connection implements Client {
     write(socket, parts)
     socket.uncork()
     if (known > 0) this.#slots.splice(0, known)
-    if (this.#isEnding && this.#slots.length === 0 && this.#next === undefined) socket.end()
+    if (this.#isEnding && this.#slots.length === 0 && this.#next === undefined) this.#close()
     else this.#advance()
   }
 }

@@ -344,6 +344,21 @@ test('garbage ends a connection with one line in the log, and nothing else', asy
   expect(await client().ping()).toBe('PONG')
 })
 
+test('a client that talks on after garbage hears why, and is cut off', async () => {
+  const socket = connect({ port: (doors[0] as Door).port, host: '127.0.0.1', allowHalfOpen: true })
+  sockets.push(socket)
+  let heard = ''
+  socket.on('data', chunk => (heard += chunk.toString()))
+  socket.on('error', () => socket.destroy())
+  socket.write('*1\r\n:garbage\r\n')
+  const talk = (): void => {
+    if (!socket.destroyed) socket.write('more of it', () => setImmediate(talk))
+  }
+  talk()
+  await once(socket, 'close')
+  expect(heard).toBe("-ERR Protocol error: expected '$', got ':'\r\n")
+})
+
 test('a door that closes answers what is in hand, and those who wait for lists', async () => {
   const { say, until, socket } = await raw()
   say('PING\r\nBLPOP list 0\r\n')
