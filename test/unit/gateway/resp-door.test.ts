@@ -349,13 +349,14 @@ test('a client that talks on after garbage hears why, and is cut off', async () 
   sockets.push(socket)
   let heard = ''
   socket.on('data', chunk => (heard += chunk.toString()))
-  socket.on('error', () => socket.destroy())
+  socket.on('error', () => undefined)
+  const closed = new Promise(resolve => socket.on('close', resolve))
   socket.write('*1\r\n:garbage\r\n')
   const talk = (): void => {
     if (!socket.destroyed) socket.write('more of it', () => setImmediate(talk))
   }
   talk()
-  await once(socket, 'close')
+  await closed
   expect(heard).toBe("-ERR Protocol error: expected '$', got ':'\r\n")
 })
 
