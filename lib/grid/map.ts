@@ -42,11 +42,14 @@ export class StoredMap<V> implements GridMap<V> {
     return this.#entryOf(await this.#find(key, this.#calls.timed(options)))
   }
 
-  async put(key: string, value: V, options: PutOptions = {}): Promise<Version> {
-    const timed = this.#calls.timed(options)
-    const put = this.#putOperation(key, value, options)
-    const [version] = (await this.#write(key, put, timed, options)) as unknown as MapPutResult
-    return version
+  // Not async, for a promise more would be made for each entry.
+  put(key: string, value: V, options: PutOptions = {}): Promise<Version> {
+    try {
+      const timed = this.#calls.timed(options)
+      return this.#write(key, this.#putOperation(key, value, options), timed, options, versionOf)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   async delete(key: string, options?: WriteOptions & { readonly ifVersion?: Version | undefined }): Promise<boolean> {
@@ -110,13 +113,19 @@ export class StoredMap<V> implements GridMap<V> {
   }
 
   /** Puts that nothing refuses for itself travel with others of this turn and partition; whatever else comes after them. */
-  #write(key: string, operation: MapOperation, timed: Timed, options: PutOptions | undefined): Promise<Plain> {
+  #write<Result = Plain>(
+    key: string,
+    operation: MapOperation,
+    timed: Timed,
+    options: PutOptions | undefined,
+    read: (result: Plain) => Result = result => result as Result,
+  ): Promise<Result> {
     const count = this.#calls.partitionCount
-    if (count === 0) return this.#calls.runAt(key, operation, timed, options)
+    if (count === 0) return this.#calls.runAt(key, operation, timed, options).then(read)
     const partition = partitionOf(key, count)
-    if (isPlainPut(operation, options)) return this.#batches.run(partition, operation, timed.deadlineMs)
+    if (isPlainPut(operation, options)) return this.#batches.run(partition, operation, timed.deadlineMs, read)
     this.#batches.send(partition)
-    return this.#calls.runAt(key, operation, timed, options)
+    return this.#calls.runAt(key, operation, timed, options).then(read)
   }
 
   #putOperation(key: string, value: V, options: PutOptions): MapOperation {
@@ -164,6 +173,10 @@ export class StoredMap<V> implements GridMap<V> {
       after = page[1] ?? undefined
     } while (after !== undefined)
   }
+}
+
+function versionOf(result: Plain): Version {
+  return (result as unknown as MapPutResult)[0]
 }
 
 /** Its deadline is the default one, so that it takes nothing from those it travels with. */

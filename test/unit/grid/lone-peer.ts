@@ -93,6 +93,8 @@ export class LonePeer implements GridPeer {
   readonly answers: Settled[] = []
   readonly called: (readonly Operation[])[] = []
   readonly hints: Hint[] = []
+  /** How long answers take; 0: until the end of the turn. */
+  answerMs = 0
   /** Hints are lost. */
   isDeaf = false
   readonly #cluster: LoneCluster
@@ -174,11 +176,14 @@ export class LonePeer implements GridPeer {
   #later(settle: (outcome: Settled) => void, act: () => Settled): number {
     const id = this.#nextId++
     this.#open.set(id, settle)
-    this.#cluster.env.turn(() => {
+    const { env } = this.#cluster
+    const answer = (): void => {
       if (!this.#open.delete(id)) return
       settle(this.answers.shift() ?? act())
       this.#cluster.turned()
-    })
+    }
+    if (this.answerMs === 0) env.turn(answer)
+    else env.at(env.now().monotonicMs + this.answerMs, answer)
     return id
   }
 }

@@ -224,3 +224,32 @@ test('puts of one turn in one partition are one command, a second of the same ke
   expect(await env.until(carts.get('a'))).toBeUndefined()
   expect(await env.until(Promise.all([carts.get(b), carts.get(c)]))).toEqual([5, 4])
 })
+
+test('puts wait for the answer to those of their partition that are under way, and travel together, but not for long', async () => {
+  const { grid, env, peer } = setUp()
+  const carts = grid.map<number>('carts')
+  const home = grid.partitions.of('a')
+  const near: string[] = []
+  for (let at = 0; near.length < 3; at++) if (grid.partitions.of(`k${at}`) === home) near.push(`k${at}`)
+  const [b, c, d] = near as [string, string, string]
+  const lengths = (): number[] => peer.called.map(operations => operations.length)
+  peer.answerMs = 20
+  const puts = [carts.put('a', 1)]
+  await env.advance(1)
+  puts.push(carts.put(b, 2))
+  await env.advance(1)
+  puts.push(carts.put(c, 3))
+  await env.advance(10)
+  expect(lengths()).toEqual([1])
+  await env.until(Promise.all(puts))
+  expect(lengths()).toEqual([1, 2])
+  peer.answerMs = 1_000
+  const slow = carts.put('a', 4)
+  await env.advance(1)
+  const held = carts.put(d, 5)
+  await env.advance(20)
+  expect(lengths()).toEqual([1, 2, 1])
+  await env.advance(80)
+  expect(lengths()).toEqual([1, 2, 1, 1])
+  await env.until(Promise.all([slow, held]))
+})
