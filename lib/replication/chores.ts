@@ -18,6 +18,8 @@ export class Chores {
   readonly #tenure: Tenure
   // The last housekeeping entry logged: no more until it is applied.
   #loggedIndex = 0
+  // Applied when it was last asked what will be due: nothing new is while nothing more is applied.
+  #askedIndex = -1
   // Transactions with a resolve in the log, and who asked.
   readonly #resolving = new Map<string, Set<PartitionId>>()
   // Transactions with a finish in the log; sessions with an end in the log.
@@ -46,8 +48,14 @@ export class Chores {
   /** Asks to be called when something will be due, `earliestMs` at the earliest. */
   schedule(earliestMs: number): void {
     const { turn, held, atMs, replica } = this.#tenure
+    this.#askedIndex = held.state.appliedIndex
     const dueMs = held.state.nextDueMs(turn.now.monotonicMs, atMs)
     if (dueMs !== undefined) turn.tendAt(replica, Math.max(dueMs, earliestMs))
+  }
+
+  /** The same, if anything was applied since. */
+  scheduleNew(): void {
+    if (this.#askedIndex !== this.#tenure.held.state.appliedIndex) this.schedule(-Infinity)
   }
 
   /** Logs the end of every session that the cluster has ended and this partition still knows. */

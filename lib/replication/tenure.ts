@@ -197,7 +197,7 @@ export class Tenure {
   /** Sends what the copies are ready for. */
   flush(): void {
     for (const copy of this.#copies.values()) this.#supply.feed(copy)
-    if (this.isOpen) this.chores.schedule(-Infinity)
+    if (this.isOpen) this.chores.scheduleNew()
   }
 
   /** Tells the commit point to those that have not heard it with an entry. */
