@@ -5,7 +5,7 @@
 import { InvalidError, MalformedError } from '../base/errors.ts'
 import type { PartitionId } from '../base/ids.ts'
 import { operationShape, queryShape, type StructureOperation, type StructureQuery } from '../structures/operations.ts'
-import type { Shape } from '../base/shape.ts'
+import { checkShape, type Shape } from '../base/shape.ts'
 
 /** Throws InvalidError naming the field. */
 export function checkOperations(
@@ -15,6 +15,12 @@ export function checkOperations(
 ): void {
   checkPartition(partition, count)
   for (const operation of operations) check(operationShape, operation)
+}
+
+/** The same for one. */
+export function checkOperation(partition: PartitionId, count: number, operation: StructureOperation): void {
+  checkPartition(partition, count)
+  check(operationShape, operation)
 }
 
 export function checkQuery(partition: PartitionId, count: number, query: StructureQuery): void {
@@ -29,7 +35,7 @@ function checkPartition(partition: PartitionId, count: number): void {
 
 function check<T>(shape: Shape<T>, value: T): void {
   try {
-    shape.unpack(shape.pack(value))
+    checkShape(shape, value)
   } catch (error) {
     if (error instanceof MalformedError) throw new InvalidError(error.message, { cause: error })
     throw new InvalidError(`not an operation: ${error instanceof Error ? error.message : String(error)}`)

@@ -8,6 +8,7 @@
  */
 import { Packr } from 'msgpackr'
 import { InvalidError, MalformedError } from '../base/errors.ts'
+import { freshBytes } from '../base/slab.ts'
 
 export interface ValueCodec<V> {
   /** Throws InvalidError. */
@@ -38,7 +39,7 @@ function encodeValue(value: unknown): Uint8Array {
   } catch (error) {
     throw new InvalidError(`the value cannot be stored: ${error instanceof Error ? error.message : String(error)}`)
   }
-  const bytes = new Uint8Array(packed.byteLength + 1)
+  const bytes = freshBytes(packed.byteLength + 1)
   bytes[0] = formatMsgpack
   bytes.set(packed, 1)
   return bytes

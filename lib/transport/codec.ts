@@ -1,11 +1,12 @@
 /**
- * Messages to bytes and back: a Shape turns a message into positional arrays, msgpack turns those into bytes. No shared
- * structures on the wire (a decoder without the table would mis-decode), and decoded bytes are copies, so that a small
- * value kept for long never keeps a whole chunk of the network alive.
+ * Messages to bytes and back, as a Shape writes and reads them: positional arrays in msgpack, with no shared structures
+ * (a decoder without the table would mis-decode). Decoded bytes are copies, so that a small value kept for long never
+ * keeps a whole chunk of the network alive.
  */
-import { Packr } from 'msgpackr'
 import { MalformedError } from '../base/errors.ts'
-import type { Shape } from '../base/shape.ts'
+import { MsgpackReader } from '../base/msgpack-reader.ts'
+import { MsgpackWriter } from '../base/msgpack-writer.ts'
+import { readShape, writeShape, type Shape } from '../base/shape.ts'
 
 export interface Codec<Message> {
   encode(message: Message): Uint8Array
@@ -13,20 +14,22 @@ export interface Codec<Message> {
   decode(bytes: Uint8Array): Message
 }
 
-const packr = new Packr({ useRecords: false, copyBuffers: true })
+/** One for all: nothing is encoded within an encoding. */
+const writer = new MsgpackWriter()
 
 export function codec<Message>(shape: Shape<Message>): Codec<Message> {
   return {
-    encode: message => packr.pack(shape.pack(message)),
-    decode: bytes => shape.unpack(unpacked(bytes)),
-  }
-}
-
-function unpacked(bytes: Uint8Array): unknown {
-  try {
-    // of a Buffer it would make Buffers; layers above know Uint8Array only
-    return packr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
-  } catch (error) {
-    throw new MalformedError(`not msgpack: ${error instanceof Error ? error.message : String(error)}`)
+    encode: message => {
+      // One that threw, a bug, left something behind.
+      writer.drop()
+      writeShape(shape, message, writer)
+      return writer.take()
+    },
+    decode: bytes => {
+      const reader = new MsgpackReader(bytes)
+      const message = readShape(shape, reader)
+      if (!reader.isAtEnd) throw new MalformedError('something follows the message')
+      return message
+    },
   }
 }
