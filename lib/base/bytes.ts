@@ -1,12 +1,12 @@
 /**
  * What values take in memory, by formula and not by measuring the heap, so that every copy counts the same: the one
- * account of the structures' records, of log entries, of recorded results, and of what is on its way. It errs upwards
- * for V8 on 64 bits.
+ * account of the structures' records, of log entries, of recorded results, and of what is on its way. Measured with Node
+ * 24 on 64 bits it errs upwards, by up to a third: a Uint8Array takes 200 bytes beside what is in it.
  *
  *   text     = 16 + 2 * length
- *   bytes    = 96 + byteLength
- *   array    = 16 + sum(8 + item)
- *   object   = 16 + sum(8 + 2 * length of the name + item)   (names are shared)
+ *   bytes    = 240 + byteLength
+ *   array    = 48 + sum(8 + item)
+ *   object   = 48 + sum(8 + 2 * length of the name + item)   (names are shared)
  *   number, boolean, null = 8
  */
 
@@ -14,8 +14,8 @@
 export function plainBytes(value: unknown): number {
   if (typeof value === 'string') return textBytes(value)
   if (typeof value !== 'object' || value === null) return 8
-  if (value instanceof Uint8Array) return 96 + value.byteLength
-  let sum = 16
+  if (value instanceof Uint8Array) return 240 + value.byteLength
+  let sum = 48
   if (Array.isArray(value)) for (let i = 0; i < value.length; i++) sum += 8 + plainBytes(value[i])
   else {
     const fields = value as Readonly<Record<string, unknown>>

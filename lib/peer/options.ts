@@ -104,7 +104,7 @@ export interface SettingsInput {
   readonly flowHttp?: string | undefined
   readonly resp?: string | undefined
   readonly accessTokenFile?: string | undefined
-  /** Budget for data, logs and transfers, e.g. '512MB'. Default: half of the memory there is. */
+  /** Budget for data, logs and transfers, e.g. '512MB'. Default: half of the memory there is, at most 60 % of V8's heap limit. */
   readonly memory?: number | string | undefined
   /** Owner and backups together, 1..5. Used by the founder. Default 2. */
   readonly copies?: number | string | undefined

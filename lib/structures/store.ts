@@ -3,8 +3,8 @@
  * never changed, only replaced, so a snapshot holds references. The port is what a store on disk or in slabs must
  * offer as well.
  *
- * Accounting, by the formulas of `base/bytes.ts`: record = 96 + text(key) + value. The 96 are its entry in a hash map, and
- * its share of what structures derive from records.
+ * Accounting, by the formulas of `base/bytes.ts`: record = 192 + text(key) + value. The 192 are its entry in a hash
+ * map, and its share of what structures derive from records: places in line, leases, deadlines.
  */
 import { plainBytes, textBytes } from '../base/bytes.ts'
 import type { Plain } from '../base/shape.ts'
@@ -80,7 +80,7 @@ export class MemoryStore implements Store {
 
 /** What one record counts. */
 export function recordBytes(key: string, record: Plain): number {
-  return 96 + textBytes(key) + plainBytes(record)
+  return 192 + textBytes(key) + plainBytes(record)
 }
 
 /** `Array.isArray` that narrows a readonly array too. */

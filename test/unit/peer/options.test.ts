@@ -13,6 +13,7 @@ import {
   settingsSchema,
   type SettingsInput,
 } from '../../../lib/peer/options.ts'
+import { budgetFor } from '../../../lib/peer/memory.ts'
 import { secret, secretFile } from '../../../lib/peer/secret.ts'
 
 const draw = (): string => 'k3x9v'
@@ -156,4 +157,11 @@ test('a secret file is read without its line end, and must hold something', () =
   writeFileSync(path, '\n')
   expect(() => secretFile(path).reveal()).toThrow('is empty')
   rmSync(folder, { recursive: true })
+})
+
+test('takes by default half of the memory, and no more than the heap will hold', () => {
+  const mb = 2 ** 20
+  expect(budgetFor(8_192 * mb, 4_096 * mb)).toBe(Math.floor(0.6 * 4_096 * mb))
+  expect(budgetFor(512 * mb, 1_024 * mb)).toBe(256 * mb)
+  expect(budgetFor(64 * mb, 64 * mb)).toBe(64 * mb)
 })

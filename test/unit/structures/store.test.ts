@@ -8,10 +8,10 @@ import { MemoryStore, recordBytes } from '../../../lib/structures/store.ts'
 
 describe('a store', () => {
   test('counts bytes by its formula', () => {
-    expect(recordBytes('ab', null)).toBe(96 + 20 + 8)
-    expect(plainBytes(new Uint8Array(10))).toBe(106)
-    expect(plainBytes([1, 'a'])).toBe(16 + 16 + 8 + 18)
-    expect(plainBytes({ a: true })).toBe(16 + 8 + 2 + 8)
+    expect(recordBytes('ab', null)).toBe(192 + 20 + 8)
+    expect(plainBytes(new Uint8Array(10))).toBe(250)
+    expect(plainBytes([1, 'a'])).toBe(48 + 16 + 8 + 18)
+    expect(plainBytes({ a: true })).toBe(48 + 8 + 2 + 8)
   })
 
   test('is as large as its records, whatever was put, replaced and deleted', () => {
