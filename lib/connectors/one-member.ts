@@ -3,7 +3,7 @@
  * Whoever commits under it hands the fence on, so that a holder that was asleep cannot.
  */
 import { ConflictError } from '../base/errors.ts'
-import type { SourceHost } from '../flow/ports.ts'
+import type { OpenSource, SourceHost } from '../flow/ports.ts'
 import { reasonOf } from '../flow/errors.ts'
 import { sleep } from '../flow/pause.ts'
 
@@ -15,8 +15,24 @@ export interface Held {
 const waitMs = 10_000
 const againMs = 500
 
+/** A source that one member at a time runs, under the lock `source/FLOW/SOURCE`. */
+export function openOnOneMember(
+  host: SourceHost,
+  address: string,
+  begin: (lock: string) => (held: Held) => Promise<void>,
+): Promise<OpenSource> {
+  const closing = new AbortController()
+  const lock = `source/${host.flow}/${host.source}`
+  const done = onOneMember(host, lock, closing.signal, begin(lock))
+  const close = async (): Promise<void> => {
+    closing.abort()
+    await done
+  }
+  return Promise.resolve({ address, close })
+}
+
 /** Runs until the source is closed. `work` ends when its signal aborts. */
-export async function onOneMember(
+async function onOneMember(
   host: SourceHost,
   lock: string,
   closing: AbortSignal,

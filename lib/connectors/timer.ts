@@ -10,7 +10,7 @@ import { sleep } from '../flow/pause.ts'
 import { durationMs, type Duration } from '../grid/duration.ts'
 import { values } from '../grid/values.ts'
 import type { Version } from '../structures/cases.ts'
-import { onOneMember, type Held } from './one-member.ts'
+import { openOnOneMember, type Held } from './one-member.ts'
 
 export interface Tick {
   /** Wall clock, ms: when it was due. */
@@ -38,19 +38,11 @@ export function timer(every: Duration, options: TimerOptions = {}): Source<Tick>
     edge: 'source',
     kind: 'timer',
     settings: { everyMs, missed },
-    open: host => {
-      const closing = new AbortController()
-      const name = `source/${host.flow}/${host.source}`
-      const clock = new Clock(host, name, everyMs, missed)
-      const done = onOneMember(host, name, closing.signal, held => clock.run(held))
-      return Promise.resolve({
-        address: `every ${everyMs} ms`,
-        close: async () => {
-          closing.abort()
-          await done
-        },
-      })
-    },
+    open: host =>
+      openOnOneMember(host, `every ${everyMs} ms`, name => {
+        const clock = new Clock(host, name, everyMs, missed)
+        return held => clock.run(held)
+      }),
   }
 }
 

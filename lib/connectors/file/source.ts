@@ -15,7 +15,7 @@ import { values } from '../../grid/values.ts'
 import type { StructureOperation } from '../../structures/operations.ts'
 import type { Version } from '../../structures/cases.ts'
 import { nodeFiles, type FileStat, type FileSystem } from './system.ts'
-import { onOneMember, type Held } from '../one-member.ts'
+import { openOnOneMember, type Held } from '../one-member.ts'
 
 export interface FileSourceOptions<Body> {
   readonly body?: Schema<Body> | undefined
@@ -27,7 +27,7 @@ export interface FileSourceOptions<Body> {
   readonly settle?: Duration | undefined
   /** What becomes of a file that is done: 'keep' (default), 'remove', or a folder to move it to. */
   readonly after?: 'keep' | 'remove' | { readonly move: string } | undefined
-  /** A line, or a file of `each`, that is longer is reported and skipped. Default 1 MiB. */
+  /** A line, or a file of `each`, that is longer is skipped, and reported once by an error in the log. Default 1 MiB. */
   readonly bytesMax?: number | undefined
   readonly files?: FileSystem | undefined
 }
@@ -53,6 +53,8 @@ interface Reached {
 
 /** Lines of one commit. */
 const linesMax = 500
+/** Read at once where the end of a line is looked for that is too long. */
+const searchBytes = 1 << 20
 const codec = values<Reached>()
 const decoder = new TextDecoder()
 
@@ -77,19 +79,11 @@ export function fileSource<Body = unknown>(
     kind: 'file',
     settings: { ...settings },
     schema: body,
-    open: host => {
-      const closing = new AbortController()
-      const name = `source/${host.flow}/${host.source}`
-      const reader = new FolderReader(host, name, settings, files)
-      const done = onOneMember(host, name, closing.signal, held => reader.run(held))
-      return Promise.resolve({
-        address: pattern,
-        close: async () => {
-          closing.abort()
-          await done
-        },
-      })
-    },
+    open: host =>
+      openOnOneMember(host, pattern, name => {
+        const reader = new FolderReader(host, name, settings, files)
+        return held => reader.run(held)
+      }),
   }
 }
 
@@ -142,13 +136,15 @@ class FolderReader {
       const file = await this.#files.open(path, 'existing')
       const bytes = await file.read(offset, this.#settings.bytesMax + 1).finally(() => file.close())
       const isEnd = offset + bytes.length >= stat.size
-      const lines = splitLines(bytes, isEnd && isSettled, linesMax)
-      if (lines.length === 0 && !(isEnd && isSettled)) {
-        if (bytes.length <= this.#settings.bytesMax) return
-        throw new Error(`${path} has a line of more than ${this.#settings.bytesMax} bytes at ${offset}`)
-      }
+      const isTooLong = bytes.length > this.#settings.bytesMax && bytes.indexOf(10) < 0
+      const lines = isTooLong ? [] : splitLines(bytes, isEnd && isSettled, linesMax)
+      if (lines.length === 0 && !isTooLong && !(isEnd && isSettled)) return
       const length = lines.reduce((sum, line) => sum + line.length, 0)
-      const next = offset + length
+      const next = isTooLong ? await this.#lineEnd(held, path, stat, offset + bytes.length) : offset + length
+      // Its end is still to be written: it is looked for again.
+      if (isTooLong && next === stat.size && !isSettled) return
+      if (isTooLong)
+        this.#host.log('error', 'file.line-too-long', { path, offset, bytes: next - offset, ...this.#limit })
       const isDone = isSettled && next >= stat.size
       const arrivals: Arrival[] = []
       for (let at = offset, i = 0; i < lines.length; at += (lines[i] as Uint8Array).length, i++)
@@ -156,7 +152,29 @@ class FolderReader {
       before = await this.#commit(held, path, arrivals, before, { ...reachedAt(stat, next), isDone })
       offset = next
       if (isDone) return await this.#dispose(path, before)
-      if (isEnd) return
+      if (isEnd || next >= stat.size) return
+    }
+  }
+
+  get #limit(): { readonly bytesMax: number } {
+    return { bytesMax: this.#settings.bytesMax }
+  }
+
+  /** Behind the end of the line that goes on at an offset, or the end of the file. */
+  async #lineEnd(held: Held, path: string, stat: FileStat, from: number): Promise<number> {
+    const file = await this.#files.open(path, 'existing')
+    try {
+      for (let offset = from; offset < stat.size;) {
+        held.signal.throwIfAborted()
+        const bytes = await file.read(offset, Math.min(searchBytes, stat.size - offset))
+        const at = bytes.indexOf(10)
+        if (at >= 0) return offset + at + 1
+        if (bytes.length === 0) break
+        offset += bytes.length
+      }
+      return stat.size
+    } finally {
+      await file.close()
     }
   }
 
@@ -165,7 +183,7 @@ class FolderReader {
     const bytes = await file.read(0, this.#settings.bytesMax + 1).finally(() => file.close())
     let arrivals: readonly Arrival[] = []
     if (bytes.length <= this.#settings.bytesMax) arrivals = await this.#arrivals(path, stat, decoder.decode(bytes), 0)
-    else this.#host.log('error', 'file.too-large', { path, bytesMax: this.#settings.bytesMax })
+    else this.#host.log('error', 'file.too-large', { path, ...this.#limit })
     const after = await this.#commit(held, path, arrivals, found, { ...reachedAt(stat, stat.size), isDone: true })
     await this.#dispose(path, after)
   }

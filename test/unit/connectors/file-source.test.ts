@@ -66,6 +66,19 @@ describe('a file source', () => {
     expect(numbers(await inbox.received())).toEqual([0, 1, 2])
   })
 
+  it('skips a line that is too long, once it has ended, and goes on behind it', async () => {
+    const inbox = new Inbox('a')
+    const long = JSON.stringify({ n: 'x'.repeat(3_000) })
+    inbox.files.put('in/one.ndjson', `{"n":0}\n${long}\n{"n":1}\n${long.slice(0, 500)}`)
+    inbox.files.put('in/two.ndjson', `${long}`)
+    await inbox.read('lines', 'in/*.ndjson', { bytesMax: 100, settle: '3s' })
+    await inbox.cluster.env.advance(1_500)
+    expect(numbers(await inbox.received())).toEqual([0, 1])
+    inbox.files.append('in/one.ndjson', `${long.slice(500)}\n{"n":2}\n`)
+    await inbox.cluster.env.advance(6_000)
+    expect(numbers(await inbox.received())).toEqual([2])
+  })
+
   it('goes on at the line where the member that died had got to', async () => {
     const inbox = new Inbox('a', 'b')
     inbox.files.put('in/one.ndjson', lines(0, 3_000))
