@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
+import { InvalidError } from '../lib/base/errors.ts'
 
 export interface AdminOptions {
   /** e.g. 'http://127.0.0.1:7480' */
@@ -31,9 +32,8 @@ export function adminCommand(name: string, description: string): Command {
 
 /** One call. Returns the decoded body; a refusal becomes a VerbError that says what, why and whether to try again. */
 export async function call(options: AdminOptions, method: string, path: string, body?: unknown): Promise<unknown> {
-  const url = new URL(path, withScheme(options.http))
-  const token =
-    options.accessTokenFile === undefined ? undefined : (await readFile(options.accessTokenFile, 'utf8')).trim()
+  const url = urlOf(options.http, path)
+  const token = options.accessTokenFile === undefined ? undefined : await tokenIn(options.accessTokenFile)
   const response = await fetch(url, {
     method,
     headers: {
@@ -69,8 +69,18 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   return [line(headings), ...rows.map(line)].join('\n')
 }
 
-function withScheme(address: string): string {
-  return /^https?:\/\//.test(address) ? address : `http://${address}`
+function urlOf(door: string, path: string): URL {
+  const base = /^https?:\/\//.test(door) ? door : `http://${door}`
+  if (!URL.canParse(base)) throw new InvalidError(`--http ${door} is no address: write it as ${httpDefault}`)
+  return new URL(path, base)
+}
+
+async function tokenIn(file: string): Promise<string> {
+  try {
+    return (await readFile(file, 'utf8')).trim()
+  } catch (error) {
+    throw new InvalidError(`--access-token-file ${file} cannot be read: ${reasonOf(error)}`)
+  }
 }
 
 function parse(text: string): unknown {

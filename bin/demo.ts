@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { InvalidError } from '../lib/base/errors.ts'
 import { VerbError } from './admin.ts'
 import type { DemoResult } from './demo/run.ts'
 import { version } from './version.ts'
@@ -34,8 +35,8 @@ async function demo({ messages, input, out, json = false }: DemoFlags): Promise<
     if (!json) process.stdout.write(`${line}\n`)
   }
   const what = input === undefined ? 'from real webhooks' : `from ${input}`
+  const folder = out === undefined ? await mkdtemp(join(tmpdir(), 'skein-demo-')) : await cleared(out)
   tell(`skein ${await version()} · 3 peers on this machine · ${figure(messages)} deliveries ${what}`)
-  const folder = out === undefined ? await mkdtemp(join(tmpdir(), 'skein-demo-')) : await cleared(resolve(out))
   const { runDemo } = await import('./demo/run.ts')
   const result = await runDemo({ messages, input: input && resolve(input), folder, tell }).catch((error: unknown) => {
     throw new VerbError(`${error instanceof Error ? error.message : String(error)}; logs and output lie in ${folder}`)
@@ -47,11 +48,15 @@ async function demo({ messages, input, out, json = false }: DemoFlags): Promise<
 }
 
 /** Only what an earlier demo left may be there, and goes. */
-async function cleared(folder: string): Promise<string> {
-  await mkdir(folder, { recursive: true })
-  const names = await readdir(folder)
+async function cleared(out: string): Promise<string> {
+  const folder = resolve(out)
+  const names = await mkdir(folder, { recursive: true })
+    .then(() => readdir(folder))
+    .catch((error: unknown) => {
+      throw new InvalidError(`--out ${out}: ${error instanceof Error ? error.message : String(error)}`)
+    })
   const strange = names.find(name => !/^(accepted\.ndjson|deliveries.*|goose-\d\.log|\.skein.*)$/.test(name))
-  if (strange !== undefined) throw new VerbError(`${folder} holds ${strange}: give a new or empty folder to --out`)
+  if (strange !== undefined) throw new InvalidError(`--out ${out} holds ${strange}: give a new or empty folder`)
   for (const name of names) await rm(join(folder, name), { recursive: true, force: true })
   return folder
 }

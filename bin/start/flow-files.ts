@@ -21,7 +21,8 @@ export async function loadFlows(files: readonly string[]): Promise<readonly Flow
 async function imported(file: string): Promise<unknown> {
   const path = resolve(file)
   const found = await stat(path).catch(() => undefined)
-  if (found?.isFile() !== true) throw new InvalidError(`${file}: no such file`)
+  if (found === undefined) throw new InvalidError(`${file}: no such file`)
+  if (!found.isFile()) throw new InvalidError(`${file} is no file: give each flow's own`)
   try {
     const module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown }
     return module.default
@@ -34,7 +35,9 @@ async function imported(file: string): Promise<unknown> {
 function flowIn(file: string, exported: unknown): Flow<AnyMessage> {
   // By shape: the file may have loaded a second copy of the library.
   if (isObject(exported) && 'nodes' in exported && 'plan' in exported) return exported as Flow<AnyMessage>
-  throw new InvalidError(`${file} must end in: export default flow('name').from(...)...`)
+  const found =
+    exported === undefined ? 'nothing by default' : `${exported === null ? 'null' : typeof exported} by default`
+  throw new InvalidError(`${file} exports ${found}, and must end in: export default flow('name').from(...)...`)
 }
 
 function isObject(value: unknown): value is object {
@@ -44,6 +47,6 @@ function isObject(value: unknown): value is object {
 /** The first line of the stack that lies in the file, e.g. ' (at orders.ts:12:3)'. */
 function placeIn(error: Error, path: string): string {
   const place = error.stack?.split('\n').find(line => line.includes(path))
-  const at = place?.match(/([^/\\]+:\d+:\d+)\)?$/)?.[1]
+  const at = place?.match(/([^/\\]+:\d+(?::\d+)?)\)?$/)?.[1]
   return at === undefined ? '' : ` (at ${at})`
 }

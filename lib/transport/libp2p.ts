@@ -180,5 +180,8 @@ function dialErrorKind(error: unknown): DialError['kind'] {
 
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
+  const message = error instanceof Error ? error.message : String(error)
+  // libp2p puts its advice and a stack around the one line that says why.
+  const cause = /^\s*(?:[^\n]*Error: )?([^\n]*\bE[A-Z]{4,}\b[^\n]*)/m.exec(message)?.[1] ?? message
+  return cause.replace(/^.*?Error: /, '')
 }
