@@ -106,15 +106,9 @@ export class BlockLists {
     const [one, other] = [found[0], found.at(-1)]
     if (one === undefined || other === undefined) return [extent, 0]
     const [lowest, highest] = [Math.min(one, other), Math.max(one, other)]
-    const { length } = extent
     const gone = new Set(found)
-    const end: Side = length - lowest <= highest + 1 ? 'right' : 'left'
-    const from = end === 'right' ? lowest : 0
-    const [rest, moved] = this.pop(extent, end, end === 'right' ? length - lowest : highest + 1)
-    // As popped: from the right end the last comes first.
-    const indexOf = (at: number): number => (end === 'right' ? length - 1 - at : from + at)
-    const kept = moved.filter((_, at) => !gone.has(indexOf(at))).reverse()
-    return [this.push(rest, end, kept), found.length]
+    const isRight = extent.length - lowest <= highest + 1
+    return [isRight ? this.#closeRight(extent, gone, lowest) : this.#closeLeft(extent, gone, highest), found.length]
   }
 
   /** The list leaves; returns its number if blocks of it are to be freed. */
@@ -156,6 +150,42 @@ export class BlockLists {
       if (side === 'left') before += block.length
     }
     return found
+  }
+
+  /** Leaves out what is gone, from index `lowest` on, and moves what comes after it up. */
+  #closeRight(extent: Extent, gone: ReadonlySet<number>, lowest: number): Extent {
+    const { id, first, last } = extent
+    const [number, offset] = locate(extent, lowest)
+    const kept: Uint8Array[] = []
+    let write = number
+    for (let read = number, at = lowest - offset; read <= last; read++) {
+      for (const value of this.#block(id, read)) if (!gone.has(at++)) kept.push(value)
+      if (kept.length >= blockLengthMax) this.#put(id, write++, kept.splice(0, blockLengthMax))
+    }
+    if (kept.length > 0) this.#put(id, write++, kept)
+    this.#free(id, write, last)
+    return this.#extent(id, extent.length - gone.size, first, write - 1)
+  }
+
+  /** The same towards the left, up to index `highest`. */
+  #closeLeft(extent: Extent, gone: ReadonlySet<number>, highest: number): Extent {
+    const { id, first, last } = extent
+    const [number, offset] = locate(extent, highest)
+    // Outwards: the last one comes first.
+    const kept: Uint8Array[] = []
+    let write = number
+    let at = highest - offset + this.#block(id, number).length
+    for (let read = number; read >= first; read--) {
+      for (const value of this.#block(id, read).toReversed()) if (!gone.has(--at)) kept.push(value)
+      if (kept.length >= blockLengthMax) this.#put(id, write--, kept.splice(0, blockLengthMax).reverse())
+    }
+    if (kept.length > 0) this.#put(id, write--, kept.reverse())
+    this.#free(id, first, write)
+    return this.#extent(id, extent.length - gone.size, write + 1, last)
+  }
+
+  #extent(id: number, length: number, first: number, last: number): Extent {
+    return length === 0 ? emptyExtent : { id, length, first, last, firstLength: this.#block(id, first).length }
   }
 
   #free(id: number, first: number, last: number): void {
