@@ -11,6 +11,8 @@ export interface PeerDoors {
   readonly http: string | undefined
   /** 'host:port' */
   readonly resp: string | undefined
+  /** They will close soon. */
+  part(): void
   close(): Promise<void>
 }
 
@@ -35,6 +37,7 @@ export async function openDoors(
   return {
     http: httpDoor && `http://${httpDoor.address}`,
     resp: respDoor?.address,
+    part: () => doors.forEach(door => door.part()),
     close: async () => void (await Promise.all(doors.map(door => door.close()))),
   }
 }

@@ -35,6 +35,7 @@ const flags: Readonly<Record<Exclude<keyof SettingsInput, 'secret'>, readonly [v
   copies: ['n', 'owner and backups together, 1 to 5; default 2'],
   minCopies: ['n', 'refuse writes below so many live copies; default 1'],
   partitions: ['n', 'of the grid, used by the founder; default 271'],
+  drainMs: ['ms', 'told to stop, it says that it is not ready and still serves for so long; default 1000'],
   zone: ['name', 'copies go to different zones where there are several'],
   witness: ['', 'vote, but hold no messages'],
   json: ['', 'one JSON line on stdout when it serves, JSON log lines on stderr'],

@@ -12,6 +12,8 @@ export interface PeerFlows {
   readonly routes: readonly string[]
   /** Units of work at this peer that are not committed yet. */
   readonly inHand: number
+  /** Sources will close soon: says so wherever it can. */
+  part(): void
   closeSources(): Promise<void>
   /** Works off what waits in the queues, over the whole cluster, within the time. False: something is left. */
   workOff(deadlineMs: number, progress: (left: number) => void): Promise<boolean>
@@ -24,6 +26,7 @@ export const noFlows: PeerFlows = {
   url: undefined,
   routes: [],
   inHand: 0,
+  part: () => undefined,
   closeSources: () => Promise.resolve(),
   workOff: () => Promise.resolve(true),
   close: () => Promise.resolve(),
@@ -54,6 +57,7 @@ export async function openFlows(
     get inHand() {
       return runner.inHand
     },
+    part: () => runner.part(),
     closeSources: () => runner.closeSources(),
     workOff: (deadlineMs, progress) => runner.drain({ isEmptying: true, deadlineMs, progress }),
     close: async () => {

@@ -7,7 +7,7 @@ import { onStopOrder } from './stop-order.ts'
 import type { Grid } from '../../lib/grid/handles.ts'
 import { startGrid } from '../../lib/grid/join.ts'
 import { banner, readyLine, type Opened } from './banner.ts'
-import { openDoors, type PeerDoors } from './doors.ts'
+import { openDoors } from './doors.ts'
 import { flowHttpDefault, listenDefault, type StartSettings } from './flags.ts'
 import { loadFlows } from './flow-files.ts'
 import { noFlows, openFlows, type FlowOptions, type PeerFlows } from './flows.ts'
@@ -15,7 +15,7 @@ import { answerParent } from './holdings.ts'
 import { createLog, logLevel, type Log } from './log.ts'
 import { orFree } from './free-port.ts'
 import { QuorumWatch } from './quorum-watch.ts'
-import { shutDown } from './shutdown.ts'
+import { shutDown, type Stopping } from './shutdown.ts'
 import { loadSpools } from './spool-file.ts'
 
 /** Resolves to the exit code when the peer has gone. Rejects with InvalidError for what a person can mend. */
@@ -39,6 +39,7 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   })
   const end = new Ending(log)
   const unwatch = watch.start(grid, log)
+  const linkCount = (): number => watch.linkCount
   try {
     let isLoaded = false
     const leave = (): void => end.ask('asked to leave')
@@ -47,7 +48,7 @@ export async function serve(version: string, { settings: given, ...asked }: Star
     const begun = end.signal.aborted ? undefined : begin(grid, loaded, { ...asked, flowHttp: settings.flowHttp }, log)
     const flows = await begun?.catch(async (error: unknown) => {
       // A spool may have been loaded, and partitions taken over: nothing of that may go down with a mistake in a flow.
-      await goodbye(grid, log, doors, noFlows, () => watch.linkCount)
+      await goodbye({ grid, log, doors, flows: noFlows, linkCount, drainMs: 0 })
       throw error
     })
     isLoaded = true
@@ -56,10 +57,16 @@ export async function serve(version: string, { settings: given, ...asked }: Star
       const files = asked.flowFiles
       tellReady({ version, grid, settings, files, plans, doors, flows, seconds }, settings.json)
     }
-    onStopOrder(grid, by => end.ask(`the whole cluster stops, says ${by}`))
+    let isStopped = false
+    onStopOrder(grid, by => {
+      isStopped = true
+      end.ask(`the whole cluster stops, says ${by}`)
+    })
     answerParent(grid, plans, flows)
     await end.asked
-    return await goodbye(grid, log, doors, flows, () => watch.linkCount)
+    if (flows === undefined) await doors.close()
+    else await goodbye({ grid, log, doors, flows, linkCount, drainMs: isStopped ? 0 : settings.drainMs })
+    return 0
   } finally {
     unwatch()
     await grid.close()
@@ -82,20 +89,8 @@ async function untilReady(grid: Grid, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && !grid.status().isReady) await grid.ready({ deadline: '1h', signal }).catch(() => undefined)
 }
 
-async function goodbye(
-  grid: Grid,
-  log: Log,
-  doors: PeerDoors,
-  flows: PeerFlows | undefined,
-  linkCount: () => number,
-): Promise<number> {
-  if (flows === undefined) {
-    await doors.close()
-    return 0
-  }
-  const told = await shutDown({ grid, log, flows, linkCount, closeDoors: () => doors.close() })
-  log.say('info', told)
-  return 0
+async function goodbye(stopping: Stopping): Promise<void> {
+  stopping.log.say('info', await shutDown(stopping))
 }
 
 function tellReady(opened: Opened, isJson: boolean): void {

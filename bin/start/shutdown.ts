@@ -1,8 +1,11 @@
 /**
- * How a peer goes: sources closed, what is in hand finished, doors closed, everything handed over. The last peer has
- * nobody to hand over to: it works off its queues as long as that gets anywhere, and spools the rest.
+ * How a peer goes: it says that it will (not ready, connections end with their answers) and serves on for a while, so that
+ * nobody who listens meets a closed door; then sources close, what is in hand is finished, doors close, and everything is
+ * handed over. The last peer has nobody to hand over to: it works off its queues as long as that gets anywhere, and spools
+ * the rest.
  */
 import type { Grid } from '../../lib/grid/handles.ts'
+import type { PeerDoors } from './doors.ts'
 import type { PeerFlows } from './flows.ts'
 import type { Log } from './log.ts'
 import { writeSpool } from './spool-file.ts'
@@ -10,8 +13,10 @@ import { writeSpool } from './spool-file.ts'
 export interface Stopping {
   readonly grid: Grid
   readonly log: Log
-  readonly flows: Pick<PeerFlows, 'closeSources' | 'workOff' | 'close'>
-  readonly closeDoors: () => Promise<void>
+  readonly flows: Pick<PeerFlows, 'part' | 'closeSources' | 'workOff' | 'close'>
+  readonly doors: Pick<PeerDoors, 'part' | 'close'>
+  /** How long it serves on, if there are others to turn to. */
+  readonly drainMs: number
   /** Other members linked to this one. */
   readonly linkCount: () => number
 }
@@ -29,16 +34,18 @@ const lingerMsMax = 5_000
 
 /** Resolves with what to tell: one sentence. */
 export async function shutDown(stopping: Stopping): Promise<string> {
-  const { grid, log, flows, closeDoors } = stopping
+  const { grid, log, flows, doors, drainMs } = stopping
   const startedMs = performance.now()
   const took = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`
+  doors.part()
+  flows.part()
+  await Promise.all([turnToLeave(grid), isLast(grid) ? undefined : pause(drainMs)])
   await flows.closeSources()
-  await turnToLeave(grid)
   if (isLast(grid)) await workOff(flows, log)
   await flows.close()
   // What a door acknowledged after the last peer's spool had passed it would be in nobody's hands; and a peer that leaves
   // is no longer counted by the one that takes itself for the last.
-  await closeDoors()
+  await doors.close()
   const { isHandedOver, remaining } = await grid.leave()
   try {
     if (isHandedOver && !isAlone(grid)) return `handed over and left in ${took()}`

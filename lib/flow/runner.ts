@@ -33,6 +33,8 @@ export interface DrainOptions {
 }
 
 interface Sharable {
+  /** Of what takes in: it will close soon, and says so wherever it can. */
+  part?(): void
   close(): Promise<void>
 }
 
@@ -169,9 +171,16 @@ export class FlowRunner implements AsyncDisposable {
     }
   }
 
+  /** Sources will close soon: whoever sends is to turn to other peers, and is still served. */
+  part(): void {
+    for (const shared of this.#shared.values()) shared.part?.()
+  }
+
   async closeSources(): Promise<void> {
     const open = [...this.#sources.values()]
     this.#sources.clear()
+    // First what their senders come in by: none is to meet a source that has closed.
+    await Promise.all([...this.#shared.values()].filter(({ part }) => part !== undefined).map(each => each.close()))
     await Promise.all(open.map(source => source.close()))
   }
 

@@ -12,6 +12,8 @@ export interface Door extends AsyncDisposable {
   readonly address: string
   readonly host: string
   readonly port: number
+  /** It will close soon: says so wherever it can, and serves as before. */
+  part(): void
   /** Takes nothing new, answers what is in hand within `graceMs` (default 5,000), then ends the rest. */
   close(options?: { readonly graceMs?: number | undefined }): Promise<void>
 }

@@ -32,6 +32,8 @@ export class Knowledge {
   readonly #wakes = new Heap<MemberId>()
   #changes: (Changed | Emit)[] = []
   #incarnation = 0
+  /** It is on its way out. */
+  isLeaving = false
   #selfStatus: 'alive' | 'gone' | 'left' = 'alive'
   #isFullSaid = false
 
@@ -134,7 +136,7 @@ export class Knowledge {
     if (isFinal(claim.status)) {
       this.#selfStatus = 'gone'
       this.#changes.push({ kind: 'changed', record: this.#self, status: 'gone' })
-      this.#say('error', 'membership.declared-gone', { member: claim.member })
+      this.#say(this.isLeaving ? 'debug' : 'error', 'membership.declared-gone', { member: claim.member })
       return true
     }
     if (claim.incarnation < this.#incarnation) return false

@@ -36,6 +36,8 @@ export type MembershipInput =
   | { readonly kind: 'linkDown'; readonly member: MemberId; readonly refused: boolean }
   /** Something else was received from it. */
   | { readonly kind: 'heard'; readonly member: MemberId }
+  /** It has asked to be taken over: that it is given up is then no surprise. */
+  | { readonly kind: 'leaving' }
   | { readonly kind: 'leave' }
   /** Consensus removed it. */
   | { readonly kind: 'forget'; readonly member: MemberId }
@@ -136,6 +138,9 @@ export class Membership implements Machine<MembershipInput, MembershipEffect> {
         break
       case 'heard':
         this.#detector.heard(this.#roster.get(input.member))
+        break
+      case 'leaving':
+        this.#knowledge.isLeaving = true
         break
       case 'leave':
         this.#leave()

@@ -121,6 +121,7 @@ export class Driver {
 
   /** Everything is to be taken over by others. */
   leave(): void {
+    this.turns.later(() => this.#membership({ kind: 'leaving' }))
     this.turns.later(() => this.#placement({ kind: 'leave' }))
   }
 
@@ -165,12 +166,11 @@ export class Driver {
   }
 
   #linkUp(hello: LinkHello): void {
-    const { member, cluster } = hello
     const record = recordOf(hello)
     this.#membership({ kind: 'linkUp', record })
-    this.#founding({ kind: 'linkUp', record, cluster })
-    this.#consensus({ kind: 'linkUp', member })
-    this.#replication({ kind: 'linkUp', member })
+    this.#founding({ kind: 'linkUp', record, cluster: hello.cluster })
+    this.#consensus({ kind: 'linkUp', member: hello.member })
+    this.#replication({ kind: 'linkUp', member: hello.member })
   }
 
   #linkDown(member: MemberId, { refused }: LinkDown): void {

@@ -112,6 +112,8 @@ export interface SettingsInput {
   readonly minCopies?: number | string | undefined
   /** Used by the founder. Default 271. */
   readonly partitions?: number | string | undefined
+  /** Told to stop, it says that it is not ready and goes on serving for so long, while others are there to turn to. Default 1,000. */
+  readonly drainMs?: number | string | undefined
   /** Copies go to different zones where there are several. */
   readonly zone?: string | undefined
   /** A witness votes and holds no data. */
@@ -137,6 +139,7 @@ interface Parsed {
   readonly copies?: number | undefined
   readonly minCopies?: number | undefined
   readonly partitions?: number | undefined
+  readonly drainMs?: number | undefined
   readonly zone?: string | undefined
   readonly witness?: boolean | undefined
   readonly json?: boolean | undefined
@@ -159,6 +162,7 @@ const entries: { readonly [K in keyof SettingsInput]-?: v.GenericSchema<Settings
   copies: v.optional(whole(1, 5)),
   minCopies: v.optional(whole(1, 5)),
   partitions: v.optional(whole(1, 4_096)),
+  drainMs: v.optional(whole(0, 600_000)),
   zone: v.optional(nameRule),
   witness: v.optional(flag),
   json: v.optional(flag),
@@ -185,6 +189,7 @@ export interface Settings {
   readonly copies: number
   readonly minCopies: number
   readonly partitions: number
+  readonly drainMs: number
   readonly zone: string | undefined
   readonly holdsData: boolean
   readonly json: boolean
@@ -214,6 +219,7 @@ export function settingsOf(input: SettingsInput, draw: () => string, nameOf: Nam
     copies: given.copies ?? 2,
     minCopies: given.minCopies ?? 1,
     partitions: given.partitions ?? partitionCountDefault,
+    drainMs: given.drainMs ?? 1_000,
     zone: given.zone,
     holdsData: given.witness !== true,
     json: given.json ?? false,

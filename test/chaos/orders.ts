@@ -1,5 +1,6 @@
-/** A producer for the flow of flows/orders.ts: each order at one peer after the other until one accepts it. */
+/** A producer for the flow of flows/orders.ts, behind a balancer: each order again until it is accepted. */
 import type { Flock } from './flock.ts'
+import { Balancer } from './balancer.ts'
 import { ask, pause } from './http.ts'
 
 const lanes = 6
@@ -11,9 +12,12 @@ export class Orders {
   readonly accepted: Set<string> = new Set()
   /** Answers other than 2xx, and failures of connections, by kind. */
   readonly refusals: Record<string, number> = {}
+  /** The same one by one, and when. */
+  readonly failures: { readonly atMs: number; readonly what: string }[] = []
   readonly #flock: Flock
   readonly #chains: { readonly startMs: number; readonly endMs: number }[] = []
   #working: Promise<void>[] = []
+  #balancer: Balancer | undefined
   #isOver = false
 
   constructor(flock: Flock) {
@@ -22,6 +26,7 @@ export class Orders {
 
   start(prefix: string): void {
     this.#isOver = false
+    this.#balancer = new Balancer(this.#flock.peers)
     for (let lane = 0; lane < lanes; lane++) this.#working.push(this.#lane(prefix, lane))
   }
 
@@ -29,6 +34,7 @@ export class Orders {
     this.#isOver = true
     await Promise.all(this.#working)
     this.#working = []
+    this.#balancer?.close()
   }
 
   /** From first try to acceptance, in s. */
@@ -43,22 +49,24 @@ export class Orders {
       const id = `${prefix}-${lane}-${n}`
       const startMs = performance.now()
       // Until it is accepted, also after the load is over: an order asked for once may have been taken.
-      for (let at = lane + n; !(await this.#post(at, id, n)); at++) await pause(againMs)
+      while (!(await this.#post(id, n))) await pause(againMs)
       this.accepted.add(id)
       this.#chains.push({ startMs, endMs: performance.now() })
       await pause(thinkMs)
     }
   }
 
-  async #post(at: number, id: string, n: number): Promise<boolean> {
+  async #post(id: string, n: number): Promise<boolean> {
+    const peer = this.#balancer?.next()
     const headers = { 'content-type': 'application/json', 'idempotency-key': id }
-    const url = this.#flock.peer(at).ready?.flows ?? ''
+    const url = peer?.ready?.flows ?? ''
     const result = await ask(url, 'POST', `/orders/${id}`, JSON.stringify({ id, n }), headers, hedgeMs).then(
       ({ status }) => String(status),
       (error: NodeJS.ErrnoException) => error.code ?? error.message,
     )
     if (/^2\d\d$/.test(result)) return true
     this.refusals[result] = (this.refusals[result] ?? 0) + 1
+    this.failures.push({ atMs: performance.now(), what: `${result} of ${peer?.name}` })
     return false
   }
 }

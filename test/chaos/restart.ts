@@ -1,6 +1,7 @@
 /**
  * Trial `restart`: SIGTERM to all three at the same moment under load, then all are started again in the same folder,
- * where the last one left its spool; and a rolling restart, one after the other. Every accepted message is written once.
+ * where the last one left its spool; and a rolling restart, one after the other. Every accepted message is written once,
+ * and in a rolling restart no request fails that a balancer sends to a peer that says it is ready.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -49,7 +50,15 @@ export async function restart({ trials, isKept = false, aroundMs = 2_000, tell }
         await pause(aroundMs)
         await orders.stop()
         await load.stop()
-        const found = [...(await readBack(flock.peers, ledger)), ...(await written(flock, orders))]
+        const failed = kind === 'all' ? [] : orders.failures.filter(({ atMs }) => atMs >= sinceMs)
+        const found = [
+          ...(await readBack(flock.peers, ledger)),
+          ...(await written(flock, orders)),
+          ...failed.map(
+            ({ atMs, what }) =>
+              `a request failed in a rolling restart: ${what} at ${((atMs - sinceMs) / 1_000).toFixed(2)} s`,
+          ),
+        ]
         wrong.push(...found)
         const refusals = JSON.stringify(orders.refusals)
         const gap = Math.max(ledger.longestChain(sinceMs), orders.longest(sinceMs))

@@ -181,12 +181,27 @@ describe('a flow from HTTP to HTTP', () => {
     expect((await send('/orders/o6', '{"total":1}')).status).toBe(202)
   })
 
-  test('takes nothing more in once it drains, and finishes what is in hand', async () => {
+  test('serves on when it is about to close, and ends each connection with its answer', async () => {
+    runner.part()
+    const { status, headers } = await send('/orders/parting', '{"total":1}', { connection: 'keep-alive' })
+    expect([status, headers.connection]).toEqual([202, 'close'])
+  })
+
+  test('refuses nobody while it drains: what has come is answered, and then nothing listens', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => send(`/orders/d${n}`, '{"total":1}')))
     expect(answers.every(({ status }) => status === 202)).toBe(true)
-    expect(await runner.drain({ isEmptying: true, deadlineMs: 20_000 })).toBe(true)
+    const inHand = Array.from({ length: 20 }, (_, n) => send(`/orders/e${n}`, '{"total":1}'))
+    await new Promise(setImmediate)
+    const drained = runner.drain({ isEmptying: true, deadlineMs: 20_000 })
+    const ends = await Promise.allSettled(inHand)
+    // Each was taken, or not even connected to: none was refused, none cut off.
+    const isFair = (end: PromiseSettledResult<Answer>): boolean =>
+      end.status === 'fulfilled'
+        ? end.value.status === 202
+        : (end.reason as NodeJS.ErrnoException).syscall === 'connect'
+    expect(ends.filter(end => !isFair(end))).toEqual([])
+    expect(await drained).toBe(true)
     for (let n = 0; n < 20; n++) await elsewhere.until(`/billing/d${n}`, 1)
-    // Not 404, which would tell a client to give up: another peer takes it.
-    expect((await send('/orders/late', '{"total":1}')).status).toBe(503)
+    await expect(send('/orders/late', '{"total":1}')).rejects.toThrow('ECONNREFUSED')
   })
 })

@@ -33,6 +33,8 @@ export class HttpListener {
   readonly #server: Server
   readonly #options: HttpListenerOptions
   readonly #connections = new Set<Socket>()
+  #isParting = false
+  #isClosed = false
   #ready: Promise<string> | undefined
   #address: string | undefined
 
@@ -78,9 +80,16 @@ export class HttpListener {
     }
   }
 
-  /** Answers what is being asked, then closes. */
+  /** It will close soon: each answer from now on ends its connection, so that the next one is made elsewhere. */
+  part(): void {
+    this.#isParting = true
+  }
+
+  /** Takes no new connections, answers what is being asked, then closes. */
   async close(): Promise<void> {
-    if (this.#ready === undefined) return
+    if (this.#ready === undefined || this.#isClosed) return
+    this.#isClosed = true
+    this.part()
     await this.#ready.catch(() => undefined)
     await new Promise<void>(resolve => {
       this.#server.close(() => resolve())
@@ -90,6 +99,7 @@ export class HttpListener {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#isParting) response.setHeader('connection', 'close')
     const path = (request.url ?? '/').split('?', 1)[0] as string
     const found = this.#router.find(request.method as Method, path)
     if (found !== null) {

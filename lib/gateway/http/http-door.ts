@@ -74,6 +74,7 @@ class HttpDoor implements Door, BodyBudget {
   })
   readonly #open = new Set<Exchange>()
   #bodiesBytes = 0
+  #isParting = false
   #isClosing = false
 
   constructor(grid: Grid, options: HttpDoorOptions) {
@@ -81,7 +82,7 @@ class HttpDoor implements Door, BodyBudget {
     this.#options = options
     this.#token = options.accessToken === undefined ? undefined : new AccessToken(options.accessToken)
     this.#metrics = new DoorMetrics(grid)
-    this.#readiness = new ReadinessProbe(grid)
+    this.#readiness = new ReadinessProbe(grid, options.isServing ?? (() => true))
     this.#routes = routesOf([
       ...clusterRoutes(this.#readiness, this.#metrics),
       ...mapRoutes,
@@ -106,6 +107,11 @@ class HttpDoor implements Door, BodyBudget {
       this.#end()
       throw error
     }
+  }
+
+  part(): void {
+    this.#isParting = true
+    this.#readiness.close()
   }
 
   async close({ graceMs = graceMsDefault }: { readonly graceMs?: number | undefined } = {}): Promise<void> {
@@ -158,7 +164,7 @@ class HttpDoor implements Door, BodyBudget {
     this.#metrics.answered(method.slice(0, 10), route, answer.status, (this.#grid.now().monotonicMs - beganMs) / 1_000)
     // What is left of a body that nobody reads would be taken for the next request.
     const isLeft = !request.complete
-    send(response, answer, method === 'HEAD', isLeft || this.#isClosing)
+    send(response, answer, method === 'HEAD', isLeft || this.#isParting || this.#isClosing)
   }
 
   #find(method: string, url: string): Found {

@@ -1,5 +1,6 @@
 /**
- * Whether a balancer may send work here. After a start only once every partition has as many copies as there can be: so a
+ * Whether a balancer may send work here: not before everything that was asked of this peer is open, and no more from the
+ * moment at which it is to go. After a start only once every partition has as many copies as there can be: so a
  * rolling restart that waits for readiness never takes two copies of anything away.
  */
 import type { Grid } from '../../grid/handles.ts'
@@ -12,12 +13,14 @@ export interface Readiness {
 
 export class ReadinessProbe {
   readonly #grid: Grid
+  readonly #isServing: () => boolean
   readonly #stop: () => void
   #wasSafe = false
   #isClosing = false
 
-  constructor(grid: Grid) {
+  constructor(grid: Grid, isServing: () => boolean) {
     this.#grid = grid
+    this.#isServing = isServing
     // Under a fresh id it comes back empty.
     this.#stop = grid.on('restarted', () => (this.#wasSafe = false))
   }
@@ -26,6 +29,8 @@ export class ReadinessProbe {
     if (this.#isClosing) return { ready: false, reason: 'leaving' }
     const { isReady, reason, partitions } = this.#grid.status()
     if (!isReady) return { ready: false, reason }
+    if (!this.#isServing())
+      return { ready: false, reason: 'starting: what the last stop left is loaded, flows are opened' }
     const { copies, copiesWanted, waiting } = partitions
     if (!this.#wasSafe && (copies < copiesWanted || waiting > 0))
       return { ready: false, reason: `${copies} of ${copiesWanted} copies of each partition since the start` }

@@ -108,6 +108,9 @@ class RespDoor implements Door, ConnectionPort {
     this.#counts.commands++
   }
 
+  /** The protocol has no word for it. */
+  part(): void {}
+
   async close({ graceMs = graceMsDefault }: { readonly graceMs?: number | undefined } = {}): Promise<void> {
     const closed = new Promise<void>(resolve => void this.#server.close(() => resolve()))
     this.#blockedPops.close()

@@ -133,6 +133,20 @@ describe('probes', () => {
     expect((await ask('GET', '/-/live')).status).toBe(200)
   })
 
+  test('are not ready before all is open, nor from the moment on at which it is to close; and all is served', async () => {
+    let isServing = false
+    const at = await open({ isServing: () => isServing })
+    const ready = async (): Promise<number> => (await ask('GET', '/-/ready', { at })).status
+    expect(await ready()).toBe(503)
+    isServing = true
+    expect(await ready()).toBe(200)
+    ;(doors[at] as Door).part()
+    expect(await ready()).toBe(503)
+    const { port } = doors[at] as Door
+    const response = await fetch(`http://127.0.0.1:${port}/v1/counters/n`)
+    expect([response.status, response.headers.get('connection')]).toEqual([200, 'close'])
+  })
+
   test('hand orders of the command line on', async () => {
     let orders = ''
     const stop = async (): Promise<void> => void (orders += 'stop ')

@@ -40,7 +40,7 @@ export class Flock {
   lossRatio: number
   /** `at~what~whom~status` of every change, newest last. */
   readonly changes: { readonly atMs: number; readonly at: number; readonly of: number; readonly status: Status }[] = []
-  readonly events: { readonly atMs: number; readonly at: number; readonly event: string }[] = []
+  readonly events: { readonly atMs: number; readonly at: number; readonly event: string; readonly level: string }[] = []
   readonly #nodes = new Map<number, Node>()
   readonly #random: Prng
   readonly #queue = new Heap<() => void>()
@@ -128,7 +128,8 @@ export class Flock {
     if (node.state === 'paused') return void node.inbox.push(input)
     for (const effect of node.machine.step({ monotonicMs: this.nowMs, wallMs: this.nowMs }, input)) {
       if (effect.kind === 'send') this.#post(index, indexOf(effect.to), effect.message)
-      else if (effect.kind === 'emit') this.events.push({ atMs: this.nowMs, at: index, event: effect.event })
+      else if (effect.kind === 'emit')
+        this.events.push({ atMs: this.nowMs, at: index, event: effect.event, level: effect.level })
       else {
         this.changes.push({
           atMs: this.nowMs,

@@ -202,6 +202,16 @@ describe('the dead', () => {
     flock.run(5_000)
     expect(flock.changes.filter(({ at, of }) => at === 0 && of === 0).map(({ status }) => status)).toEqual(['gone'])
     expect(flock.status(1, 0)).toBe('gone')
+    expect(flock.events.filter(({ at, level }) => at === 0 && level === 'error')).toHaveLength(1)
+  })
+
+  it('one that is leaving is not alarmed when the others have given it up before it said farewell', () => {
+    const flock = settled(3, 1)
+    flock.give(0, { kind: 'leaving' })
+    flock.give(1, { kind: 'forget', member: recordOf(0).member })
+    flock.run(5_000)
+    expect(flock.changes.filter(({ at, of }) => at === 0 && of === 0).map(({ status }) => status)).toEqual(['gone'])
+    expect(flock.events.filter(({ at, level }) => at === 0 && level === 'error')).toEqual([])
   })
 
   it('a link to one that is gone does not bring it back', () => {
