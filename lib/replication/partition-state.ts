@@ -14,12 +14,13 @@
  * record: a deciding call below the mark, or of an ended session, never applies, so the answer is abort for ever.
  */
 import { assert } from '../base/assert.ts'
-import { hashNumber, hashSeed, hashText, hashValue } from '../base/hash.ts'
+import { hashSeed } from '../base/hash.ts'
 import type { PartitionId, SessionId } from '../base/ids.ts'
 import type { Plain, Shape } from '../base/shape.ts'
 import type { CallId, Command, LogEntry, Operation, Outcome, Query, TransactionId } from './command.ts'
 import type { PartitionStateOptions } from './partition-options.ts'
 import { PartitionRestore as Restore, type RestoredParts } from './partition-restore.ts'
+import { foldHash } from './running-hash.ts'
 import { Sessions } from './sessions.ts'
 import { cursorOf, type SnapshotCursor } from './snapshot.ts'
 import type { ApplyContext, Refusal, StateMachine } from './state-machine.ts'
@@ -383,23 +384,4 @@ function conflicting(
 
 function refused(refusal: Refusal, operation: number): Outcome {
   return { kind: 'refused', code: refusal.code, message: refusal.message, operation, detail: refusal.detail }
-}
-
-function foldHash(seed: number, entry: LogEntry, outcome: Outcome | undefined, bytes: number): number {
-  const hash = hashText(entry.command.kind, hashNumber(entry.index, hashNumber(entry.epoch, seed)))
-  return hashNumber(bytes, outcome === undefined ? hash : foldOutcome(hash, outcome))
-}
-
-function foldOutcome(seed: number, outcome: Outcome): number {
-  const hash = hashText(outcome.kind, seed)
-  switch (outcome.kind) {
-    case 'done':
-      return hashValue(outcome.results, hash)
-    case 'refused':
-      return hashValue(outcome.detail, hashNumber(outcome.operation, hashText(outcome.code, hash)))
-    case 'retry':
-      return hashText(outcome.reason, hash)
-    case 'indeterminate':
-      return hash
-  }
 }
