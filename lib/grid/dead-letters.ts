@@ -9,6 +9,8 @@ import type { DeadLetterList, DeadMessage } from './queue-handles.ts'
 import { values } from './values.ts'
 
 const pageLength = 200
+/** Of one command: more would hold up the partition's owner. */
+const positionsMax = 1_000
 
 export class StoredDeadLetters<T> implements DeadLetterList<T> {
   readonly name: string
@@ -55,8 +57,11 @@ export class StoredDeadLetters<T> implements DeadLetterList<T> {
     const timed = this.#calls.timed(options)
     let count = 0
     for (const [partition, positions] of byPartition(tokens)) {
-      const [done] = await this.#calls.run(partition, [{ kind, dead: this.name, positions }], timed)
-      count += done as number
+      for (let at = 0; at < positions.length; at += positionsMax) {
+        const some = positions.slice(at, at + positionsMax)
+        const [done] = await this.#calls.run(partition, [{ kind, dead: this.name, positions: some }], timed)
+        count += done as number
+      }
     }
     return count
   }

@@ -95,9 +95,9 @@ export type DeadOperation =
       readonly attempt?: number | undefined
       readonly deadMax?: number | undefined
     }
-  /** -> how many went back to the queues they came from, in this partition, with attempt 0. Positions unknown are skipped. */
+  /** -> how many went back to the queues they came from, in this partition, with attempt 0. Positions unknown are skipped; at most 1,000. */
   | { readonly kind: 'dead.replay'; readonly dead: string; readonly positions: readonly number[] }
-  /** -> how many were dropped for good. */
+  /** -> how many were dropped for good. At most 1,000. */
   | { readonly kind: 'dead.drop'; readonly dead: string; readonly positions: readonly number[] }
 
 export type QueueQuery =
@@ -157,7 +157,8 @@ const options: Shape<QueueOptions | undefined> = optional(
     deadMax: optional(uint),
   }),
 )
-const positions = list(uint, 10_000)
+/** What one step may move: ten thousand would take longer than a loop may be held. */
+const positions = list(uint, 1_000)
 
 const queue: Shape<string> = recurring()
 

@@ -134,6 +134,30 @@ test('hands back with the error, delays, and kills', async () => {
   expect(bodies(await env.until(orders.receive()))).toEqual(['bad'])
 })
 
+test('sends back more dead letters of one partition than a step may move', async () => {
+  const { one, env } = setUp()
+  const letter = {
+    kind: 'dead.put',
+    dead: 'd',
+    queue: 'orders',
+    id: 'i',
+    body: new Uint8Array([1, 1]),
+    reason: 'r',
+  } as const
+  for (let at = 0; at < 11; at++)
+    await env.until(
+      one.partitions.run(
+        7,
+        Array.from({ length: at < 10 ? 100 : 1 }, () => letter),
+      ),
+    )
+  const dead = one.dead('d')
+  const tokens = Array.from({ length: 1_001 }, (_, at) => `7.${at + 1}`)
+  expect((await env.until(dead.list()[Symbol.asyncIterator]().next())).value?.token).toBe(tokens[0])
+  expect(await env.until(dead.replay(tokens))).toBe(1_001)
+  expect(await env.until(dead.count())).toBe(0)
+})
+
 test('settles deliveries by token, and says which were stale', async () => {
   const { one, two, env } = setUp()
   const orders = one.queue<number>('orders')
