@@ -12,7 +12,8 @@ export class CallLane {
   #next = 1
   /** Every sequence below is answered; mark <= next, and next - mark <= openCallsMax. */
   #mark = 1
-  readonly #open = new Set<number>()
+  /** 1 where a sequence of the window is open, by sequence modulo its width. */
+  readonly #open = new Uint8Array(openCallsMax)
 
   constructor(session: SessionId) {
     this.session = session
@@ -30,13 +31,14 @@ export class CallLane {
   /** The next sequence: 1, 2, 3 ... Only while there is room. */
   take(): number {
     assert(this.roomCount > 0, 'the window has room')
-    this.#open.add(this.#next)
+    this.#open[this.#next % openCallsMax] = 1
     return this.#next++
   }
 
   /** The call is answered or given up; its sequence is never used again. Idempotent. */
   release(sequence: number): void {
-    this.#open.delete(sequence)
-    while (this.#mark < this.#next && !this.#open.has(this.#mark)) this.#mark++
+    if (sequence < this.#mark || sequence >= this.#next) return
+    this.#open[sequence % openCallsMax] = 0
+    while (this.#mark < this.#next && this.#open[this.#mark % openCallsMax] === 0) this.#mark++
   }
 }

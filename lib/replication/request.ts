@@ -3,7 +3,8 @@ import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { Answer } from './answer.ts'
 import type { CallLane } from './call-lane.ts'
 import type { Operation, Query, TransactionId } from './command.ts'
-import { valueBytes } from './send-window.ts'
+import { valueBytes, type Placed } from './send-window.ts'
+import type { Waking } from './wakes.ts'
 
 export type RequestBody =
   | { readonly kind: 'execute'; readonly operations: readonly Operation[] }
@@ -11,7 +12,7 @@ export type RequestBody =
   | { readonly kind: 'decide'; readonly participants: readonly PartitionId[]; readonly commit: boolean }
   | { readonly kind: 'query'; readonly query: Query }
 
-export interface Request {
+export interface Request extends Waking, Placed<Request> {
   readonly partition: PartitionId
   readonly body: RequestBody
   /** On the monotonic clock. */

@@ -81,8 +81,13 @@ export class Requests {
     const route = this.#route(wanted.partition)
     if (wanted.body.kind !== 'query' && !reserved && route.waiting.size >= this.#options.waitingMax) return undefined
     const replyBytesMax = this.#window.replyBytes(wanted.body.kind)
+    const { partition, body, deadlineMs, isLockedFinal, answered } = wanted
     const request: Request = {
-      ...wanted,
+      partition,
+      body,
+      deadlineMs,
+      isLockedFinal,
+      answered,
       lane: reserved?.lane,
       sequence: reserved?.sequence ?? 0,
       state: 'waiting',
@@ -95,11 +100,13 @@ export class Requests {
       unansweredCount: 0,
       sendings: [],
       retransmitMs: this.#options.retransmitMs,
+      wakeAtMs: undefined,
+      place: undefined,
     }
     if (request.body.kind === 'query' || reserved) {
       route.active.add(request)
       this.#send(nowMs, request)
-    } else {
+    } else if (route.waiting.size > 0 || !this.#activate(nowMs, route, request)) {
       route.waiting.add(request)
       this.#pump(nowMs, wanted.partition, route)
       if (request.state === 'waiting') this.#wakes.wakeAt(request, request.deadlineMs)
@@ -260,16 +267,19 @@ export class Requests {
   /** Sends what waits, as far as owner, session and window allow. */
   #pump(nowMs: number, partition: PartitionId, route: Route): void {
     if (route.waiting.size === 0 || this.#owner(partition) === undefined) return
+    for (const request of route.waiting) if (!this.#activate(nowMs, route, request)) return
+  }
+
+  /** Sends a call for the first time; false while owner, session or window do not allow it. */
+  #activate(nowMs: number, route: Route, request: Request): boolean {
     const lane = this.#lane(route)
-    if (lane === undefined) return
-    for (const request of route.waiting) {
-      if (lane.roomCount === 0) return
-      route.waiting.delete(request)
-      route.active.add(request)
-      request.lane = lane
-      request.sequence = lane.take()
-      this.#send(nowMs, request)
-    }
+    if (lane === undefined || lane.roomCount === 0 || this.#owner(request.partition) === undefined) return false
+    route.waiting.delete(request)
+    route.active.add(request)
+    request.lane = lane
+    request.sequence = lane.take()
+    this.#send(nowMs, request)
+    return true
   }
 
   #send(nowMs: number, request: Request): void {

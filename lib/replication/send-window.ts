@@ -25,11 +25,15 @@ interface Window<T> {
   readonly held: Map<T, number>
 }
 
-export class SendWindow<T> {
+/** An item keeps its own place here, so that there is nothing to look up. */
+export interface Placed<T> {
+  /** Under way or held back; undefined: neither. Of `SendWindow` alone. */
+  place: { readonly to: MemberId; readonly window: Window<T>; readonly bytes: number } | undefined
+}
+
+export class SendWindow<T extends Placed<T>> {
   readonly #bytesMax: number
   readonly #windows = new Map<MemberId, Window<T>>()
-  // Under way or held back.
-  readonly #places = new Map<T, { readonly to: MemberId; readonly window: Window<T>; readonly bytes: number }>()
   readonly #replyBytesMean = { query: 0, command: 0 }
 
   constructor(bytesMax: number = windowBytesDefault) {
@@ -60,7 +64,7 @@ export class SendWindow<T> {
   enter(to: MemberId, item: T, bytes: number): boolean {
     this.leave(item)
     const window = this.#window(to)
-    this.#places.set(item, { to, window, bytes })
+    item.place = { to, window, bytes }
     const isAdmitted = window.held.size === 0 && this.#fits(window, bytes)
     if (isAdmitted) window.bytes += bytes
     else window.held.set(item, bytes)
@@ -69,9 +73,9 @@ export class SendWindow<T> {
 
   /** No longer under way, nor held back. Returns where room was made. */
   leave(item: T): MemberId | undefined {
-    const place = this.#places.get(item)
+    const { place } = item
     if (place === undefined) return undefined
-    this.#places.delete(item)
+    item.place = undefined
     if (!place.window.held.delete(item)) place.window.bytes -= place.bytes
     return place.to
   }

@@ -4,11 +4,16 @@
  */
 import { Heap } from '../base/heap.ts'
 
-export class Wakes<T> {
+/** An item keeps its own time here, so that there is nothing to look up. */
+export interface Waking {
+  /** In whole ms; undefined: it is not to be woken. Of `Wakes` alone. */
+  wakeAtMs: number | undefined
+}
+
+export class Wakes<T extends Waking> {
   readonly #times = new Heap<number>()
   /** By time, in whole ms, rounded up; an empty one leaves when its time is the next. */
   readonly #buckets = new Map<number, Set<T>>()
-  readonly #timeOf = new Map<T, number>()
 
   /** The next time at which an item is due; undefined if none is. */
   get nextMs(): number | undefined {
@@ -32,13 +37,13 @@ export class Wakes<T> {
       this.#times.push(timeMs, timeMs)
     }
     bucket.add(item)
-    this.#timeOf.set(item, timeMs)
+    item.wakeAtMs = timeMs
   }
 
   cancel(item: T): void {
-    const timeMs = this.#timeOf.get(item)
+    const timeMs = item.wakeAtMs
     if (timeMs === undefined) return
-    this.#timeOf.delete(item)
+    item.wakeAtMs = undefined
     this.#buckets.get(timeMs)?.delete(item)
   }
 
@@ -48,7 +53,7 @@ export class Wakes<T> {
     for (let timeMs = this.nextMs; timeMs !== undefined && timeMs <= nowMs; timeMs = this.nextMs) {
       const bucket = this.#buckets.get(timeMs) as Set<T>
       for (const item of bucket) {
-        this.#timeOf.delete(item)
+        item.wakeAtMs = undefined
         due.push(item)
       }
       bucket.clear()
