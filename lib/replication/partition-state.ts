@@ -365,7 +365,7 @@ function conflicting(
   operations: readonly Operation[],
   machine: StateMachine,
 ): { readonly refusal: Refusal; readonly operation: number } | undefined {
-  if (operations.length < 2) return undefined
+  if (operations.length < 2 || machine.areApart?.(operations) === true) return undefined
   const changed = new Set<string>()
   for (let ordinal = 0; ordinal < operations.length; ordinal++) {
     const operation = operations[ordinal] as Operation

@@ -46,6 +46,8 @@ export interface StateMachine {
   readonly bytes: number
   /** Which keys a transaction must hold for this operation or query, e.g. ['map:carts/c42']; empty for operations that commute. Deterministic. */
   locks(operation: Operation | Query): readonly string[]
+  /** True only if no two of these operations lock the same key: what it can tell at a glance. */
+  areApart?(operations: readonly Operation[]): boolean
   /** True if it may make the state larger: refused at the owner when memory is short. */
   grows(operation: Operation): boolean
   /** Why the operation may not be logged at all, whatever the state: copies could not read it from the wire. */

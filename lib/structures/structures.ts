@@ -37,6 +37,8 @@ export class Structures implements StateMachine {
   readonly #queues: QueueStructure
   /** By prefix of kinds. */
   readonly #structures: ReadonlyMap<string, AnyStructure>
+  #lastKind = ''
+  #last: AnyStructure | undefined
   /** By prefix of spaces, where those differ from the kinds. */
   readonly #spaces: ReadonlyMap<string, string> = new Map([
     ['queues', 'queue'],
@@ -70,6 +72,19 @@ export class Structures implements StateMachine {
 
   locks(subject: Operation | Query): readonly string[] {
     return this.#of(subject)?.locks(subject as StructureOperation) ?? []
+  }
+
+  /** Of puts into one map, which most long commands are, the keys tell: there are no names of locks to make. */
+  areApart(operations: readonly Operation[]): boolean {
+    const keys = new Set<string>()
+    let map: string | undefined
+    for (const operation of operations as readonly StructureOperation[]) {
+      if (operation.kind !== 'map.put') return false
+      map ??= operation.map
+      const countBefore = keys.size
+      if (operation.map !== map || keys.add(operation.key).size === countBefore) return false
+    }
+    return true
   }
 
   grows(operation: Operation): boolean {
@@ -156,7 +171,12 @@ export class Structures implements StateMachine {
   }
 
   #of({ kind }: Operation | Query): AnyStructure | undefined {
-    return this.#structures.get(kind.slice(0, kind.indexOf('.')))
+    // Asked several times for each operation, almost always of the same kind: a prefix made anew would be hashed anew.
+    if (kind !== this.#lastKind) {
+      this.#last = this.#structures.get(kind.slice(0, kind.indexOf('.')))
+      this.#lastKind = kind
+    }
+    return this.#last
   }
 }
 
