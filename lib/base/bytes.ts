@@ -19,7 +19,8 @@ export function plainBytes(value: unknown): number {
   if (Array.isArray(value)) for (let i = 0; i < value.length; i++) sum += 8 + plainBytes(value[i])
   else {
     const fields = value as Readonly<Record<string, unknown>>
-    for (const name of Object.keys(fields)) sum += 8 + 2 * name.length + plainBytes(fields[name])
+    // Plain values have own fields alone, and V8 keeps their names at hand for this loop.
+    for (const name in fields) sum += 8 + 2 * name.length + plainBytes(fields[name])
   }
   return sum
 }
