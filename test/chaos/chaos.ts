@@ -53,7 +53,7 @@ program
   .command('memory')
   .description('fill to the budget, each process within its memory, kill one, drain')
   .option('--trials <n>', 'how many', Number, 1)
-  .option('--memory <size>', 'budget of each peer', '256MB')
+  .option('--memory <size>', 'budget of each peer', '154MB')
   .option('--process-mb <n>', 'what a process may take, resident', Number, 512)
   .option('--heap-mb <n>', "V8's limit", Number, 256)
   .option('--body <bytes>', 'length of a message', Number, 8 * 1024)

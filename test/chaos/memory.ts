@@ -10,7 +10,7 @@ import type { Summary } from './summary.ts'
 export interface MemoryOptions {
   readonly trials: number
   readonly isKept?: boolean
-  /** Budget of each peer. Default '256MB'. */
+  /** Budget of each peer. Default '154MB': what a peer takes by default in 512 MB. */
   readonly memory?: string
   /** What a peer's process may take, resident. Default 512. */
   readonly processMb?: number
@@ -30,7 +30,7 @@ const lookMs = 100
 
 export async function memory({
   trials,
-  memory: budget = '256MB',
+  memory: budget = '154MB',
   processMb = 512,
   heapMb = 256,
   body: bodyBytes = 8 * 1024,
