@@ -32,6 +32,8 @@ export interface Shelf {
 
 export class QueueShard {
   readonly queue: string
+  /** Of the delayed one that the owner was last told of: its delay is over. Volatile. */
+  said: number | undefined
   readonly #shelf: Shelf
   // Ready from the start; those with a delay, over or not, are in #delays.
   readonly #ready = new Positions()
@@ -56,6 +58,11 @@ export class QueueShard {
   /** When the first delay ends; undefined if none is there. */
   get nextMs(): number | undefined {
     return this.#delays.nextMs()
+  }
+
+  /** Whose that is. */
+  get next(): number | undefined {
+    return this.#delays.nextKey()
   }
 
   get leasedCount(): number {

@@ -41,7 +41,6 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   readonly #leases = new Leases<Place>()
   // When the first delay of a queue ends, if that is not said yet.
   readonly #delays = new Deadlines<string, QueueShard>()
-  #saidAtMs = 0
   readonly #expiries = new Deadlines<number, string>()
   readonly #shelf: Shelf
 
@@ -219,7 +218,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
       if (this.#expire(queue, position, context)) continue
       taken.push(takenOf(this.#let(shard, place, leaseTerms(leaseMs, holder, context), context)))
     }
-    if (taken.length === 0 && shard?.first(context.atMs) !== undefined) this.#partition.changes.ready.add(queue)
+    if (shard !== undefined && taken.length < max) this.#sayAgain(shard, context.atMs)
     return taken
   }
 
@@ -299,19 +298,29 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
 
   /** Owner only: says which queues have something whose delay is over. */
   #say(atMs: number): void {
-    this.#saidAtMs = atMs
     const said: QueueShard[] = []
     this.#delays.name(atMs, pageMax, againMs, (queue, shard) => {
-      if (isDue(shard.nextMs ?? 0, atMs)) this.#partition.changes.ready.add(queue)
+      shard.said = shard.next
+      this.#partition.changes.ready.add(queue)
       return said.push(shard) > 0
     })
     for (const shard of said) this.#plan(shard)
   }
 
+  /**
+   * Somebody asked for more than there was by the time of this entry, which may be before that at which the owner was told
+   * of a delay that is over; or there was too much to bury first.
+   */
+  #sayAgain(shard: QueueShard, atMs: number): void {
+    if (shard.first(atMs) !== undefined) this.#partition.changes.ready.add(shard.queue)
+    shard.said = undefined
+    this.#plan(shard)
+  }
+
   #plan(shard: QueueShard): void {
-    const { queue, nextMs } = shard
-    // As long as the first is not taken, the queue is known to have something.
-    if (nextMs === undefined || nextMs <= this.#saidAtMs) this.#delays.delete(queue)
+    const { queue, next, nextMs } = shard
+    // As long as the one that was told of is not taken, the queue is known to have something.
+    if (nextMs === undefined || next === shard.said) this.#delays.delete(queue)
     else if (this.#delays.rankMs(queue) !== nextMs) this.#delays.set(queue, nextMs, shard)
   }
 

@@ -227,6 +227,33 @@ describe('a queue', () => {
     expect([...ready]).toEqual(['orders'])
   })
 
+  test('tells the owner of a delay that was over before its entry was applied', () => {
+    const tape = new Orders()
+    const { ready } = tape.machine.changes
+    tape.wait(50)
+    tape.tend()
+    // The owner's clock is ahead of entries that are under way.
+    tape.atMs -= 30
+    tape.run(put('b', { delayMs: 5 }))
+    tape.atMs += 30
+    tape.tend()
+    expect([...ready]).toEqual(['orders'])
+  })
+
+  test('tells the owner again of what could not be taken yet as of an earlier entry', () => {
+    const tape = new Orders()
+    const { ready } = tape.machine.changes
+    tape.run(put('a', { delayMs: 10 }))
+    tape.wait(10)
+    tape.tend()
+    ready.clear()
+    tape.atMs -= 5
+    expect(tape.run({ kind: 'queue.take', queue: 'orders', max: 1 })).toEqual([])
+    tape.atMs += 5
+    tape.tend()
+    expect([...ready]).toEqual(['orders'])
+  })
+
   test('takes no room once it is empty', () => {
     const tape = new Orders()
     tape.run({ kind: 'counter.add', counter: 'x', by: 1 })
