@@ -23,11 +23,17 @@ const sessionBytes = 96
 const resultBytes = 48
 const endedBytes = 32
 
+interface Recorded {
+  readonly outcome: Outcome
+  /** `resultBytes`, and those of the outcome. */
+  readonly bytes: number
+}
+
 interface Session {
   /** Every sequence below is answered at the caller; grows only. */
   mark: number
   /** By sequence; mark <= sequence. */
-  readonly results: Map<number, Outcome>
+  readonly results: Map<number, Recorded>
 }
 
 /** A session as a snapshot carries it. */
@@ -64,7 +70,7 @@ export class Sessions {
       return { kind: 'indeterminate', message: `call ${call.sequence} is below the mark ${session.mark}` }
     }
     const recorded = session.results.get(call.sequence)
-    if (recorded !== undefined) return recorded
+    if (recorded !== undefined) return recorded.outcome
     if (call.sequence - session.mark < openCallsMax) return undefined
     const message = `more than ${openCallsMax} calls of ${call.session} are open`
     return { kind: 'refused', code: 'TOO_MANY_OPEN', message, operation: 0, detail: null }
@@ -74,8 +80,9 @@ export class Sessions {
   record(id: SessionId, sequence: number, outcome: Outcome): void {
     const session = this.#sessions.get(id)
     if (session === undefined || session.results.has(sequence)) return
-    session.results.set(sequence, outcome)
-    this.#bytes += resultBytes + outcomeBytes(outcome)
+    const bytes = resultBytes + outcomeBytes(outcome)
+    session.results.set(sequence, { outcome, bytes })
+    this.#bytes += bytes
   }
 
   /**
@@ -86,7 +93,7 @@ export class Sessions {
     if (this.#ended.has(id)) return 'never'
     const session = this.#sessions.get(id)
     if (session === undefined) return undefined
-    return sequence < session.mark ? 'never' : session.results.get(sequence)
+    return sequence < session.mark ? 'never' : session.results.get(sequence)?.outcome
   }
 
   /** Answers a call before it arrives, so that it will not be applied when it does. False at a limit: nothing changed. */
@@ -113,7 +120,7 @@ export class Sessions {
   /** Starts a session; undefined at the limit. */
   open(id: SessionId, mark: number): Session | undefined {
     if (this.#sessions.size >= sessionsMax) return undefined
-    const session = { mark, results: new Map<number, Outcome>() }
+    const session = { mark, results: new Map<number, Recorded>() }
     this.#sessions.set(id, session)
     this.#bytes += sessionBytes + id.length
     return session
@@ -132,7 +139,11 @@ export class Sessions {
   }
 
   images(): readonly SessionImage[] {
-    return [...this.#sessions].map(([session, { mark, results }]) => ({ session, mark, results: [...results] }))
+    return [...this.#sessions].map(([session, { mark, results }]) => ({
+      session,
+      mark,
+      results: [...results].map(([sequence, { outcome }]) => [sequence, outcome] as const),
+    }))
   }
 
   ended(): readonly SessionId[] {
@@ -141,10 +152,10 @@ export class Sessions {
 
   #advance(session: Session, mark: number): void {
     const drop = (sequence: number): void => {
-      const outcome = session.results.get(sequence)
-      if (outcome === undefined) return
+      const recorded = session.results.get(sequence)
+      if (recorded === undefined) return
       session.results.delete(sequence)
-      this.#bytes -= resultBytes + outcomeBytes(outcome)
+      this.#bytes -= recorded.bytes
     }
     if (mark - session.mark <= session.results.size) for (let at = session.mark; at < mark; at++) drop(at)
     else for (const sequence of session.results.keys()) if (sequence < mark) drop(sequence)

@@ -39,6 +39,8 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
   }
 
   check(operation: MapOperation, { atMs }: ApplyContext): Refusal | undefined {
+    // Most puts ask for nothing: then there is nothing to look up.
+    if (operation.kind === 'map.put' && !isConditional(operation)) return undefined
     const version = this.#live(operation, atMs)?.[1]
     switch (operation.kind) {
       case 'map.put':
@@ -57,12 +59,13 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
 
   execute(operation: MapOperation, context: ApplyContext): Plain {
     const { epoch, index, ordinal, atMs } = context
-    const before = this.#live(operation, atMs)
+    const isBlind = operation.kind === 'map.put' && operation.returnPrevious !== true
+    const before = isBlind ? undefined : this.#live(operation, atMs)
     switch (operation.kind) {
       case 'map.put': {
         const version: Version = [epoch, index, ordinal]
         this.#put(operation, [operation.value, version, dueAtMs(atMs, operation.ttlMs)])
-        return [version, operation.returnPrevious === true ? (before?.[0] ?? null) : null]
+        return [version, before?.[0] ?? null]
       }
       case 'map.delete':
         this.#delete(operation)
@@ -154,6 +157,10 @@ export class MapStructure implements Structure<MapOperation, MapQuery> {
     if (entry[2] === 0) this.#disarm({ map, key })
     else this.#expiries.set(nameOf({ map, key }), entry[2], { map, key })
   }
+}
+
+function isConditional({ ifVersion, ifAbsent, ifPresent }: Extract<MapOperation, { kind: 'map.put' }>): boolean {
+  return ifVersion !== undefined || ifAbsent === true || ifPresent === true
 }
 
 function pageRefusalOr(max: number, page: () => QueryResult): QueryResult {
