@@ -68,7 +68,7 @@ export class RefusalLog {
   /** Tells the counts that are open. Nothing is told afterwards. */
   close(): void {
     if (this.#isClosed) return
-    for (const key of [...this.#causes.keys()]) this.#end(key)
+    for (const key of this.#causes.keys()) this.#end(key)
     this.#isClosed = true
   }
 

@@ -139,8 +139,8 @@ export class Driver {
       linkDown: (member, down) => this.turns.input(() => this.#linkDown(member, down)),
       laneReset: (member, lane) => this.turns.input(() => this.#laneReset(member, lane)),
       heard: member => this.turns.input(() => this.#membership({ kind: 'heard', member })),
-      refused: ({ code, reason }) =>
-        this.#env.emit({ kind: 'emit', level: 'warn', event: 'network.refused', fields: { code, reason } }),
+      // The network logs it.
+      refused: () => undefined,
     }
   }
 

@@ -14,10 +14,11 @@ import { lookup } from 'node:dns/promises'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { InvalidError } from '../base/errors.ts'
 import { type Address, formatAddress, multiaddrOf, parseAddress } from './addresses.ts'
+import { boundFrames, watchBreach, watchedTransport } from './inbound-refusals.ts'
 import { lazyWindow, leanTransport } from './lean-writes.ts'
 import { preparedCrypto } from './noise-crypto.ts'
-import { StreamWire } from './stream-wire.ts'
-import { DialError, type Wire, type Wires } from './wires.ts'
+import { abort, shortAddress, StreamWire } from './stream-wire.ts'
+import { DialError, type Wire, type WireRefusal, type Wires } from './wires.ts'
 
 /** The protocol's name on a connection; the number changes with the frames, not with the messages. */
 export const protocol = '/skein/link/1'
@@ -45,6 +46,7 @@ export class Libp2pWires implements Wires {
   #node: Libp2p | undefined
   #toMultiaddr: ((text: string) => Parameters<Libp2p['dial']>[0]) | undefined
   #listened: readonly Address[] = []
+  #refused: (refusal: WireRefusal) => void = () => undefined
   peer = ''
 
   /** Throws InvalidError on addresses that are none. */
@@ -55,7 +57,8 @@ export class Libp2pWires implements Wires {
       throw new InvalidError('a peer key is a seed of 32 bytes')
   }
 
-  async start(accept: (wire: Wire) => void): Promise<readonly Address[]> {
+  async start(accept: (wire: Wire) => void, refused?: (refusal: WireRefusal) => void): Promise<readonly Address[]> {
+    if (refused !== undefined) this.#refused = refused
     const node = await this.#create()
     this.#node = node
     this.peer = node.peerId.toString()
@@ -126,7 +129,12 @@ export class Libp2pWires implements Wires {
           ? await keys.generateKeyPair('Ed25519')
           : await keys.generateKeyPairFromSeed('Ed25519', keySeed),
       addresses: { listen: this.listen.map(multiaddrOf) },
-      transports: [components => leanTransport(tcp({ maxConnections: connectionsMax })(components))],
+      transports: [
+        components =>
+          watchedTransport(leanTransport(tcp({ maxConnections: connectionsMax })(components)), each =>
+            this.#refused(each),
+          ),
+      ],
       connectionEncrypters: [noise({ crypto: preparedCrypto(defaultCrypto) })],
       streamMuxers: [
         yamux({ enableKeepAlive: false, maxInboundStreams: 8, maxOutboundStreams: 8, maxEarlyStreams: 2 }),
@@ -152,12 +160,16 @@ export class Libp2pWires implements Wires {
     return wire
   }
 
-  /** A stranger may connect and then say nothing. */
+  /** A stranger may connect and then say nothing, or nonsense. */
   #watch(connection: Connection): void {
+    boundFrames(connection)
     if (connection.direction !== 'inbound') return
+    if (!watchBreach(connection, refusal => this.#refused(refusal))) return
     const timer = setTimeout(() => {
       this.#idle.delete(connection.id)
-      connection.abort(new Error('no stream was opened in time'))
+      const reason = 'no stream was opened in time'
+      this.#refused({ from: shortAddress(connection.remoteAddr.toString()), code: 'silent', reason })
+      abort(connection, reason)
     }, this.#options.idleMs ?? idleMsDefault)
     this.#idle.set(connection.id, timer)
   }

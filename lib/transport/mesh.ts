@@ -29,7 +29,7 @@ import {
   networkLimitsDefault,
   type Refusal,
 } from './network.ts'
-import { ToldRefusals } from './told-refusals.ts'
+import { NetworkRefusals } from './network-refusals.ts'
 import { DialError, type Wire, type Wires } from './wires.ts'
 
 export interface MeshOptions {
@@ -47,7 +47,6 @@ export interface MeshOptions {
   readonly limits?: Partial<NetworkLimits>
 }
 
-const refusalsToldMax = 1_000
 const steadyMs = 1_000
 const sessionsOfNobody: LaneSessions = { control: 0, data: 0, bulk: 0 }
 
@@ -69,7 +68,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   readonly #links = new Map<MemberId, Link>()
   readonly #dialed = new Map<Link, Dialed>()
   readonly #dialing = new Map<string, Promise<MemberId>>()
-  readonly #toldRefusals = new ToldRefusals(refusalsToldMax)
+  readonly #refusals: NetworkRefusals
   readonly #heard: Link[] = []
   readonly #dirty: Link[] = []
   // what to tell at the end of the turn, because it arose inside a call from the driver
@@ -86,6 +85,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     this.#env = options.env
     this.#wires = options.wires
     this.limits = { ...networkLimitsDefault, ...options.limits }
+    this.#refusals = new NetworkRefusals(options.env)
     this.#secret = `${options.clusterName ?? ''}\n${options.secret ?? ''}`
     this.#dialer = new Dialer(this.#env, this.limits, {
       dial: (address, signal) => this.#dial(address, signal),
@@ -108,7 +108,8 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     if ((this.#options.secret ?? '') === '') refuseReachable([...this.#wires.listen, ...announced])
     this.#listener = listener
     try {
-      const listened = await this.#wires.start(wire => this.#accept(wire))
+      const { wire: refused } = this.#refusals
+      const listened = await this.#wires.start(wire => this.#accept(wire), refused)
       this.#addresses = (announced.length > 0 ? announced : reachable(listened)).map(formatAddress)
       const size = helloCodec.encode({ ...this.#ownHello(), isLinked: false, sessions: sessionsOfNobody }).length
       if (size + 256 > this.limits.helloBytesMax)
@@ -125,6 +126,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   async stop(): Promise<void> {
     this.#listener = undefined
     this.#cancelSweep?.()
+    this.#refusals.close()
     this.#dialer.stop()
     for (const link of this.#open) link.close('stopping')
     await this.#wires.stop()
@@ -203,7 +205,6 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     // at the end that does not decide: the far end chose this one
     for (const other of this.#sameWay(link)) if (other.isUp) other.close('replaced by a newer connection')
     this.#links.set(link.member, link)
-    this.#toldRefusals.forget(link.wire.remotePeer)
     this.#dialer.up(link.member)
     const hello = link.hello as LinkHello
     this.#tell(to => to.linkUp(hello, link.version))
@@ -265,8 +266,11 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   #accept(wire: Wire): void {
     let pendingCount = 0
     for (const link of this.#open) if (!link.isUp && !link.wire.isDialer) pendingCount++
-    if (this.#listener === undefined || pendingCount >= this.limits.pendingWiresMax)
-      return wire.abort('too many pending connections')
+    if (this.#listener === undefined || pendingCount >= this.limits.pendingWiresMax) {
+      const reason = 'too many pending connections'
+      this.#refusals.wire({ from: wire.remoteAddress, code: 'too-many', reason })
+      return wire.abort(reason)
+    }
     this.#openLink(wire)
   }
 
@@ -317,7 +321,8 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
   }
 
   #tellRefusal(link: Link, refusal: Pick<Refusal, 'code' | 'reason'>): void {
-    if (this.#listener === undefined || !this.#toldRefusals.isNew(link.wire.remotePeer, refusal.code)) return
+    if (this.#listener === undefined) return
+    this.#refusals.link(link.wire, refusal)
     const member = link.member === '' ? {} : { member: link.member }
     this.#tell(to => to.refused({ ...refusal, address: link.wire.remoteAddress, ...member }))
   }

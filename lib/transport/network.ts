@@ -52,7 +52,7 @@ export interface LinkDown {
   readonly reason: string
 }
 
-/** A link that was not admitted, or was closed for what came over it. Told once per far end and reason, not at every retry; the driver logs it. */
+/** A link that was not admitted, or was closed for what came over it. Told each time; the network logs it, once for each cause and address a minute. */
 export interface Refusal {
   readonly code: 'cluster' | 'version' | 'secret' | 'hello' | 'malformed'
   /** For people: says which, whose, and what to do. */

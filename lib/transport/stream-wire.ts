@@ -64,11 +64,11 @@ export class StreamWire implements Wire {
     void this.#stream
       .close({ signal })
       .then(() => this.#connection.close({ signal }))
-      .catch((error: unknown) => this.#connection.abort(error instanceof Error ? error : new Error(String(error))))
+      .catch((error: unknown) => abort(this.#connection, error instanceof Error ? error.message : String(error)))
   }
 
   abort(reason: string): void {
-    this.#connection.abort(new Error(reason))
+    abort(this.#connection, reason)
   }
 
   #onMessage(event: StreamMessageEvent): void {
@@ -92,8 +92,21 @@ export class StreamWire implements Wire {
   }
 }
 
+/**
+ * Ends a connection at once, whatever state it is in. libp2p's own way throws where the write side has closed before, and
+ * leaves the connection below open: a stranger's garbage would end the process.
+ */
+export function abort(connection: Connection, reason: string): void {
+  const error = Object.assign(new Error(reason), { name: 'AbortError' })
+  try {
+    connection.abort(error)
+  } catch {
+    ;(connection as { readonly maConn?: { abort?: (error: Error) => void } }).maConn?.abort?.(error)
+  }
+}
+
 /** `/ip4/10.0.0.7/tcp/7400/p2p/12D3...` -> `10.0.0.7:7400`; another form as it is. */
-function shortAddress(text: string): string {
+export function shortAddress(text: string): string {
   const [, host, port] = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)/.exec(text) ?? []
   if (host === undefined) return text
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

@@ -33,13 +33,22 @@ export interface Wire {
   abort(reason: string): void
 }
 
+/** Somebody from outside who did not become a wire, or broke it by what came over it. */
+export interface WireRefusal {
+  /** 'host:port' */
+  readonly from: string
+  readonly code: 'not-a-peer' | 'unfinished' | 'silent' | 'broken' | 'too-many'
+  /** For people. */
+  readonly reason: string
+}
+
 export interface Wires {
   /** The own PeerId. Valid once started. */
   readonly peer: string
   /** Where it will listen, as asked for. */
   readonly listen: readonly Address[]
-  /** Opens the listeners; tells each wire dialed from outside. Resolves to the addresses in fact listened on (ports filled in). */
-  start(accept: (wire: Wire) => void): Promise<readonly Address[]>
+  /** Opens the listeners; tells each wire dialed from outside, and whoever became none. Resolves to the addresses in fact listened on (ports filled in). */
+  start(accept: (wire: Wire) => void, refused?: (refusal: WireRefusal) => void): Promise<readonly Address[]>
   /** The addresses that a name stands for, itself if it is no name. Rejects when it cannot be resolved. */
   resolve(address: Address): Promise<readonly Address[]>
   /** Rejects with DialError. */

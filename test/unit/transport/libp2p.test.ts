@@ -8,10 +8,10 @@ import { createLibp2p } from 'libp2p'
 import { afterEach, describe, expect, test } from 'vitest'
 import { InvalidError } from '../../../lib/base/errors.ts'
 import { formatAddress, multiaddrOf, parseAddress } from '../../../lib/transport/addresses.ts'
-import { Libp2pWires, type Libp2pWiresOptions } from '../../../lib/transport/libp2p.ts'
+import { Libp2pWires, protocol, type Libp2pWiresOptions } from '../../../lib/transport/libp2p.ts'
 import { MeshNetwork } from '../../../lib/transport/mesh.ts'
 import type { NetworkLimits } from '../../../lib/transport/network.ts'
-import type { Wire } from '../../../lib/transport/wires.ts'
+import type { Wire, WireRefusal } from '../../../lib/transport/wires.ts'
 import { fastLimits } from '../../conformance/real-harness.ts'
 import { realEnv } from '../../conformance/real-env.ts'
 import { Stranger } from './stranger.ts'
@@ -128,6 +128,104 @@ describe('libp2p wires', () => {
     there.open({ bytes: chunk => (got += chunk.length) === total && all.resolve(), drain: nothing, closed: nothing })
     await Promise.all([all.promise, drained.promise])
     expect(wire.unsentBytes).toBe(0)
+  })
+})
+
+describe('who is no peer', () => {
+  async function refusing(): Promise<{
+    readonly refusals: WireRefusal[]
+    readonly far: { readonly own: Libp2pWires; readonly address: string }
+    readonly told: (count: number) => Promise<void>
+  }> {
+    const refusals: WireRefusal[] = []
+    let wake = nothing
+    const own = new Libp2pWires({ listen: ['127.0.0.1:0'], idleMs: 500 })
+    stops.push(() => own.stop())
+    const refused = (refusal: WireRefusal): void => {
+      refusals.push(refusal)
+      wake()
+    }
+    const [address] = await own.start(wire => wire.open({ bytes: nothing, drain: nothing, closed: nothing }), refused)
+    const told = async (count: number): Promise<void> => {
+      while (refusals.length < count) await new Promise<void>(resolve => (wake = resolve))
+    }
+    return { refusals, far: { own, address: formatAddress(address as never) }, told }
+  }
+
+  /** What libp2p encrypts and hands to the far end's muxer as it is. */
+  async function behindTheHandshake(
+    address: string,
+  ): Promise<{ open(): Promise<unknown>; send(bytes: Uint8Array): boolean }> {
+    const node = await createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })
+    stops.push(async () => node.stop())
+    const connection = await node.dial(multiaddr(multiaddrOf(parseAddress(address))))
+    const { muxer } = connection as unknown as { muxer: { maConn: { send(bytes: Uint8Array): boolean } } }
+    return {
+      open: () => connection.newStream(protocol),
+      send: bytes => connection.status === 'open' && muxer.maConn.send(bytes),
+    }
+  }
+
+  test.each([
+    ['random bytes', randomBytes(10_000), 'not-a-peer'],
+    ['another protocol', Buffer.from('GET / HTTP/1.1\r\nhost: goose\r\n\r\n'), 'unfinished'],
+    ['a length of 1 GB', Uint8Array.of(0x40, 0, 0, 0, 1, 2, 3), 'unfinished'],
+    ['a length of 1 GB as a varint', Uint8Array.of(0x80, 0x80, 0x80, 0x80, 4), 'unfinished'],
+    ['nothing', new Uint8Array(0), 'silent'],
+  ])('is told of once: %s', async (_, bytes, code) => {
+    const { refusals, far, told } = await refusing()
+    const socket = connect({ port: Number(far.address.split(':')[1]), host: '127.0.0.1' })
+    socket.on('error', nothing).on('data', nothing)
+    const closed = new Promise(resolve => socket.once('close', resolve))
+    socket.write(bytes)
+    const from = await new Promise(resolve => socket.once('connect', () => resolve(`127.0.0.1:${socket.localPort}`)))
+    await Promise.all([told(1), closed])
+    expect(refusals).toEqual([{ from, code, reason: expect.any(String) }])
+  })
+
+  test('who connects and leaves without a byte is not worth a word', async () => {
+    const { refusals, far, told } = await refusing()
+    const port = Number(far.address.split(':')[1])
+    const quiet = connect({ port, host: '127.0.0.1' })
+    const closed = new Promise(resolve => quiet.once('close', resolve))
+    quiet.end()
+    quiet.resume()
+    await closed
+    connect({ port, host: '127.0.0.1' }).on('error', nothing).end('half')
+    await told(1)
+    expect(refusals.map(({ code }) => code)).toEqual(['unfinished'])
+  })
+
+  test('garbage right behind the handshake ends its connection, not the process', async () => {
+    const { refusals, far, told } = await refusing()
+    const stranger = await behindTheHandshake(far.address)
+    stranger.send(randomBytes(5_000).fill(0xff, 0, 2))
+    await told(1)
+    expect(refusals.map(({ code }) => code)).toEqual(['broken'])
+    // Longer than a connection may be without a stream.
+    const silent = connect({ port: Number(far.address.split(':')[1]), host: '127.0.0.1' }).on('error', nothing)
+    await new Promise(resolve => silent.once('close', resolve))
+    expect(refusals.map(({ code }) => code)).toEqual(['broken', 'silent'])
+  })
+
+  test('a frame of the muxer of 1 GB is cut off before it is gathered', async () => {
+    const { refusals, far, told } = await refusing()
+    const stranger = await behindTheHandshake(far.address)
+    await stranger.open()
+    const header = Buffer.alloc(12)
+    header.writeUInt32BE(1, 4)
+    header.writeUInt32BE(2 ** 30, 8)
+    stranger.send(header)
+    const isTold = told(1)
+    let sentBytes = 0
+    while (refusals.length === 0 && sentBytes < 2 ** 27) {
+      stranger.send(new Uint8Array(60_000))
+      sentBytes += 60_000
+      await new Promise(setImmediate)
+    }
+    await isTold
+    expect(refusals.map(({ code }) => code)).toEqual(['broken'])
+    expect(refusals[0]?.reason).toContain('a frame of the muxer longer than')
   })
 })
 

@@ -61,7 +61,7 @@ export class MeshWorld {
     const tapped: Wires = {
       peer,
       listen: wires.listen,
-      start: accept => wires.start(wire => (seen.push(wire), accept(wire))),
+      start: (accept, refused) => wires.start(wire => (seen.push(wire), accept(wire)), refused),
       resolve: address => wires.resolve(address),
       dial: async (address, signal) => {
         const wire = await wires.dial(address, signal)

@@ -235,13 +235,21 @@ describe('mesh', () => {
       expect([a.told.log, b.told.log]).toEqual([['refused secret'], ['refused secret']])
     })
 
-    test('the same refusal is told once, not at every retry', async () => {
+    test('the same refusal is logged once a minute, not at every retry', async () => {
       const a = await world.start('a~1', 'A', { secret: 'one' })
       const b = await world.start('b~1', 'B', { secret: 'other' })
       a.network.connect({ addresses: b.network.self.addresses })
-      await world.env.advance(60_000)
+      await world.env.advance(59_000)
       expect(b.wires.length).toBeGreaterThan(10)
-      expect([a.told.log, b.told.log]).toEqual([['refused secret'], ['refused secret']])
+      const lines = (): readonly unknown[] =>
+        world.env.emitted
+          .filter(({ event }) => event === 'network.refused')
+          .map(({ fields: { door, code, remedy, more } }) => [door, code, remedy ?? more])
+      const line = ['peer port', 'secret', expect.stringContaining('--secret-file')]
+      expect(lines()).toEqual([line, line])
+      await world.env.advance(2_000)
+      const count = ['peer port', 'secret', expect.any(Number)]
+      expect(lines().slice(2, 4)).toEqual([count, count])
     })
   })
 
