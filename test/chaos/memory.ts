@@ -27,6 +27,9 @@ const refusalsInRow = 40
 const fillSecondsMax = 120
 const watchMs = 3_000
 const lookMs = 100
+/** What was taken and whose answer came too late is there again after this. */
+const leaseMs = 10_000
+const drainSecondsMax = 90
 
 export async function memory({
   trials,
@@ -138,14 +141,16 @@ async function fill(
 
 async function drain(peers: readonly ChaosPeer[], queue: string): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
+  const untilMs = performance.now() + drainSecondsMax * 1_000
   const lane = async (peer: ChaosPeer): Promise<void> => {
     for (;;) {
       const { messages } = await askJson<{ messages: readonly { body: string; token: string }[] }>(
         peer.http,
         'POST',
-        `/v1/queues/${queue}/receive?max=100&leaseMs=60000&waitMs=2000`,
+        `/v1/queues/${queue}/receive?max=100&leaseMs=${leaseMs}&waitMs=2000`,
       )
-      if (messages.length === 0) return
+      if (messages.length === 0 && ((await leftIn(peer, queue)) === 0 || performance.now() > untilMs)) return
+      if (messages.length === 0) continue
       for (const { body } of messages) {
         const id = body.split(' ', 1)[0] as string
         counts.set(id, (counts.get(id) ?? 0) + 1)
@@ -155,4 +160,14 @@ async function drain(peers: readonly ChaosPeer[], queue: string): Promise<Map<st
   }
   await Promise.all(peers.map(lane))
   return counts
+}
+
+/** Messages of a queue, leased ones too. */
+async function leftIn(peer: ChaosPeer, queue: string): Promise<number> {
+  const { queues } = await askJson<{ queues: readonly { queue: string; total: number }[] }>(
+    peer.http,
+    'GET',
+    '/v1/queues',
+  )
+  return queues.find(each => each.queue === queue)?.total ?? 0
 }
