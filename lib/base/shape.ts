@@ -23,9 +23,11 @@ export interface Shape<T> {
   readonly read?: (from: MsgpackReader) => T
   /** Throws MalformedError unless `unpack` would take what `pack` makes of the value. */
   readonly check?: (value: unknown) => void
+  /** Where it is the last of a record and undefined, it need not be written at all. */
+  readonly isOptional?: boolean
 }
 
-type Full<T> = Required<Shape<T>>
+type Full<T> = Required<Omit<Shape<T>, 'isOptional'>> & Pick<Shape<T>, 'isOptional'>
 
 export type ShapeOf<S> = S extends Shape<infer T> ? T : never
 
@@ -101,6 +103,7 @@ export function optional<T>(inner: Shape<T>): Shape<T | undefined> {
     write: (value, to) => (value === undefined ? to.nil() : write(value, to)),
     read: from => (from.takeNil() ? undefined : read(from)),
     check: value => (value === undefined || value === null ? undefined : check(value)),
+    isOptional: true,
   }
   return shape
 }
@@ -159,11 +162,16 @@ interface RecordShape<T> extends Full<T> {
   readonly readInto: (out: Partial<T>, from: MsgpackReader) => void
 }
 
-/** An object as a positional array in the order of the fields. A field whose shape is `optional` is left out when undefined. */
+/**
+ * An object as a positional array in the order of the fields. A field whose shape is `optional` is left out when
+ * undefined; the last ones of the bytes as well.
+ */
 export function record<T extends object>(fields: Fields<T>): Shape<T> {
   const names = Object.keys(fields) as (keyof T & string)[]
   const shapes = names.map(name => full(fields[name] as Shape<unknown>))
   const count = names.length
+  let requiredCount = count
+  while (requiredCount > 0 && shapes[requiredCount - 1]?.isOptional === true) requiredCount--
   const fill = (out: Partial<T>, raw: unknown, path: string | undefined): void => {
     if (!Array.isArray(raw)) return malformed(path, 'a record')
     let i = 0
@@ -183,6 +191,7 @@ export function record<T extends object>(fields: Fields<T>): Shape<T> {
     try {
       for (; i < count; i++) {
         const shape = shapes[i] as Full<unknown>
+        if (i >= length && i >= requiredCount) return
         const value = i < length ? shape.read(from) : shape.unpack(undefined)
         if (value !== undefined) out[names[i] as keyof T & string] = value as T[keyof T & string]
       }
@@ -203,8 +212,10 @@ export function record<T extends object>(fields: Fields<T>): Shape<T> {
       return out as T
     },
     write: (value, to) => {
-      to.array(count)
-      for (let i = 0; i < count; i++) (shapes[i] as Full<unknown>).write(value[names[i] as keyof T & string], to)
+      let length = count
+      while (length > requiredCount && value[names[length - 1] as keyof T & string] === undefined) length--
+      to.array(length)
+      for (let i = 0; i < length; i++) (shapes[i] as Full<unknown>).write(value[names[i] as keyof T & string], to)
     },
     read: from => {
       const out: Partial<T> = {}

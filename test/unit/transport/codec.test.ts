@@ -130,6 +130,7 @@ describe('codec', () => {
     const old = codec(record({ a: uint, b: optional(uint) }))
     const later = codec(record({ a: uint, b: optional(uint), c: plain, d: list(string) }))
     expect(old.decode(later.encode({ a: 1, b: 2, c: { x: [new Uint8Array(300)] }, d: ['y'] }))).toEqual({ a: 1, b: 2 })
+    expect(old.encode({ a: 1, b: undefined })).toEqual(Uint8Array.of(0x91, 1))
     const older = codec(record({ a: uint }))
     expect(old.decode(older.encode({ a: 1 }))).toEqual({ a: 1 })
     expect(() => later.decode(older.encode({ a: 1 }))).toThrow(MalformedError)
