@@ -8,7 +8,7 @@ export interface ReplicationOptions {
   readonly retransmitMaxMs: number
   /** How often timers of copies are looked at: their resolution. Default 50. */
   readonly sweepMs: number
-  /** A commit point with nothing to ride on waits this long for company. Less: copies apply sooner; more: fewer messages, a fifth of all under load at 5. Default 20. */
+  /** A commit point with nothing to ride on waits this long for company. Less: copies apply sooner; more: fewer messages, a quarter of all under load at 20. Default 50. */
   readonly announceMs: number
   /** How long requests wait for a partition to open before they are sent back. Default 300. */
   readonly waitMs: number
@@ -51,7 +51,7 @@ export const replicationDefaults: ReplicationOptions = {
   retransmitMs: 100,
   retransmitMaxMs: 1_000,
   sweepMs: 50,
-  announceMs: 20,
+  announceMs: 50,
   waitMs: 300,
   waitingMax: 1_000,
   openMax: 4_096,

@@ -58,7 +58,7 @@ describe('a session that has ended', () => {
       members: new Map([...fleet.table.members].filter(([member]) => member !== 'caller')),
     }
     fleet.tell()
-    fleet.run(20)
+    fleet.run(50)
     expect([sessionsOf(fleet, 'a'), sessionsOf(fleet, 'b')]).toEqual([[], []])
   })
 

@@ -44,7 +44,7 @@ describe('a copy', () => {
   test('applies only up to the commit point that the owner announces, and soon', () => {
     const fleet = new Fleet(['a', 'b', 'c'])
     fleet.found('a', ['b', 'c'])
-    fleet.run(20)
+    fleet.run(50)
     const before = fleet.hash('b')
     fleet.write('a', [put('x', '1')])
     fleet.settle(({ to, from }) => to !== 'c' && from !== 'c')
