@@ -4,11 +4,12 @@
  * is encrypted, written, read and decrypted like the frame itself. Here each send is one write, and a window is updated
  * when half of it is used.
  *
- * Decision: two methods of instances are replaced, `sendData` of the raw connection (the abstract method of
- * @libp2p/utils) and `sendWindowUpdate` of the muxer's stream, instead of a transport and a muxer of our own: a lone
- * message costs three system calls instead of ten, and should a release rename either, the plain way is taken.
+ * Decision: methods of instances are replaced, `sendData` of the raw connection (the abstract method of @libp2p/utils),
+ * `lengthDecoder` of the encrypted one, and `sendWindowUpdate` of the muxer's stream, instead of a transport and a muxer
+ * of our own: a lone message costs three system calls instead of ten, and should a release rename one, the plain way is
+ * taken.
  */
-import type { MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/interface'
+import type { ConnectionEncrypter, MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/interface'
 
 interface Sent {
   readonly sentBytes: number
@@ -33,6 +34,35 @@ export function leanTransport<T extends Transport>(transport: T): T {
   transport.dial = (address, options) => dial(address, { ...options, upgrader: leanUpgrader(options.upgrader) })
   transport.createListener = options => createListener({ ...options, upgrader: leanUpgrader(options.upgrader) })
   return transport
+}
+
+interface Decoding {
+  readonly decoder?: { lengthDecoder?: (bytes: { readonly byteLength: number }) => number }
+}
+
+/**
+ * The same encryption; after each chunk its decoder asks for the next length until that throws, and the stack which a new
+ * error records costs as much as the decryption. Here one error without a stack stands for all.
+ */
+export function leanEncrypter<E extends ConnectionEncrypter>(encrypter: E): E {
+  const secureInbound = encrypter.secureInbound.bind(encrypter)
+  const secureOutbound = encrypter.secureOutbound.bind(encrypter)
+  encrypter.secureInbound = async (connection, options) => quick(await secureInbound(connection, options))
+  encrypter.secureOutbound = async (connection, options) => quick(await secureOutbound(connection, options))
+  return encrypter
+}
+
+const tooShort = Object.assign(new RangeError('no whole length'), { stack: '' })
+
+function quick<S extends { readonly connection: unknown }>(secured: S): S {
+  const { decoder } = secured.connection as Decoding
+  const decode = decoder?.lengthDecoder
+  if (decoder === undefined || decode === undefined) return secured
+  decoder.lengthDecoder = bytes => {
+    if (bytes.byteLength < 2) throw tooShort
+    return decode(bytes)
+  }
+  return secured
 }
 
 /** Updates the window of a muxer's stream when half of it is used, no sooner. */

@@ -15,7 +15,7 @@ import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { InvalidError } from '../base/errors.ts'
 import { type Address, formatAddress, multiaddrOf, parseAddress } from './addresses.ts'
 import { boundFrames, watchBreach, watchedTransport } from './inbound-refusals.ts'
-import { lazyWindow, leanTransport } from './lean-writes.ts'
+import { lazyWindow, leanEncrypter, leanTransport } from './lean-writes.ts'
 import { preparedCrypto } from './noise-crypto.ts'
 import { abort, shortAddress, StreamWire } from './stream-wire.ts'
 import { DialError, type Wire, type WireRefusal, type Wires } from './wires.ts'
@@ -135,7 +135,7 @@ export class Libp2pWires implements Wires {
             this.#refused(each),
           ),
       ],
-      connectionEncrypters: [noise({ crypto: preparedCrypto(defaultCrypto) })],
+      connectionEncrypters: [components => leanEncrypter(noise({ crypto: preparedCrypto(defaultCrypto) })(components))],
       streamMuxers: [
         yamux({ enableKeepAlive: false, maxInboundStreams: 8, maxOutboundStreams: 8, maxEarlyStreams: 2 }),
       ],

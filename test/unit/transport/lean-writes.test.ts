@@ -1,6 +1,6 @@
-import type { MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/interface'
+import type { ConnectionEncrypter, MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/interface'
 import { expect, test } from 'vitest'
-import { lazyWindow, leanTransport } from '../../../lib/transport/lean-writes.ts'
+import { lazyWindow, leanEncrypter, leanTransport } from '../../../lib/transport/lean-writes.ts'
 
 test('what a connection dialed or accepted sends in pieces is written in one', async () => {
   const written: number[][][] = []
@@ -44,4 +44,25 @@ test('a stream of another muxer is left as it is', () => {
   const stream = { id: 'plain' }
   lazyWindow(stream as unknown as Stream)
   expect(stream).toEqual({ id: 'plain' })
+})
+
+test('a length that is not there yet is no new error each time, and one that is there is read as before', async () => {
+  const decoder = { lengthDecoder: ({ byteLength }: { byteLength: number }) => byteLength }
+  const secure = async (): Promise<unknown> => ({ connection: { decoder } })
+  const plain = { secureInbound: secure, secureOutbound: secure } as unknown as ConnectionEncrypter
+  await leanEncrypter(plain).secureInbound({} as never)
+  expect(decoder.lengthDecoder({ byteLength: 2 })).toBe(2)
+  const errors = [0, 1].map(byteLength => {
+    try {
+      return decoder.lengthDecoder({ byteLength })
+    } catch (error) {
+      return error
+    }
+  })
+  expect(errors[0]).toBeInstanceOf(RangeError)
+  expect(errors[1]).toBe(errors[0])
+  const other = { secureInbound: async () => ({ connection: {} }), secureOutbound: secure }
+  expect(await leanEncrypter(other as unknown as ConnectionEncrypter).secureInbound({} as never)).toEqual({
+    connection: {},
+  })
 })
