@@ -2,10 +2,13 @@
  * The one HTTP listener that the flows of a peer share: apart from the doors, because these are for people and tools that run
  * the cluster, and this is for the flows' callers. Loopback unless told otherwise.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import Router from 'find-my-way'
+import type { Env } from '../../base/env.ts'
 import { InvalidError } from '../../base/errors.ts'
+import { RefusalLog } from '../../base/refusal-log.ts'
+import { addressOf, clientFault, tooManyConnections, type ClientError } from './client-error.ts'
 
 export interface HttpListenerOptions {
   /** 'host:port'; port 0 picks a free one. Default '127.0.0.1:8080'. */
@@ -25,6 +28,7 @@ const listenDefault = '127.0.0.1:8080'
 const headMsMax = 10_000
 const requestMsMax = 30_000
 const connectionsMax = 10_000
+const headersBytesMax = 16 * 1024
 
 export class HttpListener {
   readonly #router = Router({ ignoreTrailingSlash: true })
@@ -32,15 +36,22 @@ export class HttpListener {
   readonly #left = Router({ ignoreTrailingSlash: true })
   readonly #server: Server
   readonly #options: HttpListenerOptions
+  readonly #refusals: RefusalLog
   readonly #connections = new Set<Socket>()
   #isParting = false
   #isClosed = false
   #ready: Promise<string> | undefined
   #address: string | undefined
 
-  constructor(options: HttpListenerOptions = {}) {
+  constructor(env: Env, options: HttpListenerOptions = {}) {
     this.#options = options
-    const settings = { headersTimeout: headMsMax, requestTimeout: requestMsMax, keepAliveTimeout: 30_000 }
+    this.#refusals = new RefusalLog(env, { event: 'flows.refused', door: 'flow port' })
+    const settings = {
+      maxHeaderSize: headersBytesMax,
+      headersTimeout: headMsMax,
+      requestTimeout: requestMsMax,
+      keepAliveTimeout: 30_000,
+    }
     this.#server = createServer(settings, (request, response) => this.#handle(request, response))
     this.#server.maxConnections = connectionsMax
     this.#server.on('connection', socket => {
@@ -48,9 +59,8 @@ export class HttpListener {
       this.#connections.add(socket)
       socket.on('close', () => this.#connections.delete(socket))
     })
-    this.#server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
-    })
+    this.#server.on('drop', far => this.#refusals.tell({ from: addressOf(far ?? {}), ...tooManyConnections }))
+    this.#server.on('clientError', (error: ClientError, socket) => this.#garbage(error, socket as Socket))
   }
 
   /** 'host:port' as it is; undefined until it listens. */
@@ -80,6 +90,11 @@ export class HttpListener {
     }
   }
 
+  /** For the log: what a source refuses. */
+  refused({ socket }: IncomingMessage, code: string, reason: string, remedy: string): void {
+    this.#refusals.tell({ from: addressOf(socket), code, reason, remedy })
+  }
+
   /** It will close soon: each answer from now on ends its connection, so that the next one is made elsewhere. */
   part(): void {
     this.#isParting = true
@@ -96,6 +111,7 @@ export class HttpListener {
       this.#server.closeIdleConnections()
     })
     for (const socket of this.#connections) socket.destroy()
+    this.#refusals.close()
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
@@ -108,8 +124,32 @@ export class HttpListener {
     }
     const isLeft = this.#left.find(request.method as Method, path) !== null
     if (isLeft) refuse(response, 503, 'CLOSED', 'this peer takes nothing more in: ask another one')
-    else refuse(response, 404, 'NOT_FOUND', `no flow takes ${request.method} ${request.url}`)
+    else this.#unknown(request, response, path)
     request.resume()
+  }
+
+  #unknown(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const reason = `no flow takes ${request.method} ${path.slice(0, 200)}`
+    refuse(response, 404, 'NOT_FOUND', reason)
+    if (/^\/(?:v1|-)(?:\/|$)/.test(path))
+      this.refused(request, 'not-a-flow', reason, 'the API and the probes are at the port of --http')
+    else
+      this.refused(
+        request,
+        'not-found',
+        reason,
+        'send to an address that a flow begins with: see the lines of its start',
+      )
+  }
+
+  /** What is not HTTP, or too large or too slow to be taken for it. */
+  #garbage(error: ClientError, socket: Socket): void {
+    const fault = clientFault(error, headersBytesMax)
+    if (fault !== undefined) this.#refusals.tell({ from: addressOf(socket), ...fault })
+    if (fault === undefined || !socket.writable) return void socket.destroy()
+    const { status } = fault
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`
+    socket.end(head, () => socket.destroy())
   }
 
   async #listen(): Promise<string> {

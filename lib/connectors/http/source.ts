@@ -51,8 +51,11 @@ export function httpSource<const Path extends string, Body = unknown>(
     settings,
     schema: body,
     open: async host => {
-      const listener = host.shared('http-listener', () => new HttpListener(host.option('http') as HttpListenerOptions))
-      const source = new OpenHttpSource(host, settings)
+      const listener = host.shared(
+        'http-listener',
+        () => new HttpListener(host.env, host.option('http') as HttpListenerOptions),
+      )
+      const source = new OpenHttpSource(host, settings, listener)
       const unroute = listener.route(method, path, (request, response, params) =>
         source.take(request, response, params),
       )
@@ -73,13 +76,15 @@ interface HttpSettings {
 class OpenHttpSource {
   readonly #host: SourceHost
   readonly #settings: HttpSettings
+  readonly #listener: HttpListener
   #inHand = 0
   #isClosed = false
   #emptied: (() => void) | undefined
 
-  constructor(host: SourceHost, settings: HttpSettings) {
+  constructor(host: SourceHost, settings: HttpSettings, listener: HttpListener) {
     this.#host = host
     this.#settings = settings
+    this.#listener = listener
   }
 
   opened(unroute: () => void): OpenSource {
@@ -99,6 +104,13 @@ class OpenHttpSource {
       .catch((error: unknown) => {
         if (response.headersSent) return void response.destroy()
         refuse(response, error)
+        if (error instanceof BodyError && error.status === 413)
+          this.#listener.refused(
+            request,
+            'too-large',
+            `${this.#settings.path}: ${error.message}`,
+            'send it in parts, or raise bytesMax of the source',
+          )
         if (!request.complete) request.resume()
       })
       .finally(() => {

@@ -6,6 +6,8 @@
 import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import router from 'find-my-way'
+import { RefusalLog } from '../../base/refusal-log.ts'
+import { addressOf, clientFault, tooManyConnections, type ClientError } from '../../connectors/http/client-error.ts'
 import type { Grid } from '../../grid/handles.ts'
 import {
   AccessToken,
@@ -28,7 +30,7 @@ import { DoorMetrics } from './metrics.ts'
 import { QueueNames } from './queue-names.ts'
 import { queueRoutes } from './queue-routes.ts'
 import { ReadinessProbe } from './readiness.ts'
-import { answerOf, HttpRefusal, refusalOf } from './refusal.ts'
+import { answerOf, HttpRefusal, refusalOf, type RefusalBody } from './refusal.ts'
 
 export interface HttpDoorOptions extends DoorOptions {
   /** Connections above it are closed at once. Default 10,000. */
@@ -65,6 +67,7 @@ class HttpDoor implements Door, BodyBudget {
   readonly #routes: Router
   readonly #metrics: DoorMetrics
   readonly #readiness: ReadinessProbe
+  readonly #refusals: RefusalLog
   readonly #server = createServer({
     maxHeaderSize: headersBytesMax,
     headersTimeout: headersTimeoutMs,
@@ -82,6 +85,7 @@ class HttpDoor implements Door, BodyBudget {
     this.#options = options
     this.#token = options.accessToken === undefined ? undefined : new AccessToken(options.accessToken)
     this.#metrics = new DoorMetrics(grid)
+    this.#refusals = new RefusalLog(grid.env, { event: 'http.refused', door: 'HTTP door' })
     this.#readiness = new ReadinessProbe(grid, options.isServing ?? (() => true))
     this.#routes = routesOf([
       ...clusterRoutes(this.#readiness, this.#metrics),
@@ -94,7 +98,8 @@ class HttpDoor implements Door, BodyBudget {
     ])
     this.#server.maxConnections = options.connectionsMax ?? connectionsMaxDefault
     this.#server.on('request', (request, response) => void this.#answer(request, response))
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#garbage(error, socket as Socket))
+    this.#server.on('drop', far => this.#refusals.tell({ from: addressOf(far ?? {}), ...tooManyConnections }))
+    this.#server.on('clientError', (error: ClientError, socket) => this.#garbage(error, socket as Socket))
   }
 
   async start(): Promise<void> {
@@ -144,6 +149,7 @@ class HttpDoor implements Door, BodyBudget {
   #end(): void {
     this.#readiness.close()
     this.#metrics.close()
+    this.#refusals.close()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -160,6 +166,7 @@ class HttpDoor implements Door, BodyBudget {
       answer = await this.#run(found, request, response)
     } catch (error) {
       answer = this.#refusal(error)
+      this.#tell(request, answer)
     }
     this.#metrics.answered(method.slice(0, 10), route, answer.status, (this.#grid.now().monotonicMs - beganMs) / 1_000)
     // What is left of a body that nobody reads would be taken for the next request.
@@ -206,21 +213,37 @@ class HttpDoor implements Door, BodyBudget {
   }
 
   /** What is not HTTP, or too large or too slow to be taken for it. */
-  #garbage(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-    const reason = error.code ?? error.message
-    const from = `${socket.remoteAddress}:${socket.remotePort}`
-    this.#grid.env.emit({ kind: 'emit', level: 'warn', event: 'http.malformed', fields: { reason, from } })
-    const { status, json } =
-      error.code === 'HPE_HEADER_OVERFLOW'
-        ? answerOf('HEADERS_TOO_LARGE', `headers have at most ${headersBytesMax} bytes`)
-        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-          ? answerOf('REQUEST_TIMEOUT', 'the request did not come in time')
-          : answerOf('INVALID', 'this is not HTTP')
+  #garbage(error: ClientError, socket: Socket): void {
+    const fault = clientFault(error, headersBytesMax)
+    if (fault !== undefined) this.#refusals.tell({ from: addressOf(socket), ...fault })
+    if (fault === undefined || !socket.writable) return void socket.destroy()
+    const { status, json } = answerOf(answerCodes[fault.status], fault.reason)
     const body = JSON.stringify(json)
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`
     socket.end(head + body, () => socket.destroy())
   }
+
+  /** For the log, where somebody has to know. */
+  #tell({ socket }: IncomingMessage, { json }: Answer): void {
+    const { code, message } = json as RefusalBody
+    const remedy = remedies[code]
+    if (remedy !== undefined)
+      this.#refusals.tell({
+        from: addressOf(socket),
+        code: code.toLowerCase().replace('_', '-'),
+        reason: message,
+        remedy,
+      })
+  }
+}
+
+const answerCodes = { 400: 'INVALID', 408: 'REQUEST_TIMEOUT', 431: 'HEADERS_TOO_LARGE' } as const
+
+const remedies: Readonly<Record<string, string | undefined>> = {
+  UNAUTHORIZED:
+    'send the token of --access-token-file as Authorization: Bearer; if it is none of yours, keep it off by a firewall',
+  FORBIDDEN: 'ask as localhost, or start the peer with an --access-token-file and send the token',
+  TOO_LARGE: 'send it in parts',
 }
 
 /** Whether what is behind the route is stored: not the cluster's state, and not orders to this peer. */

@@ -158,14 +158,53 @@ describe('probes', () => {
   })
 })
 
-test('what is not HTTP is told so, with one line in the log', async () => {
-  const socket = connect((doors[0] as Door).port, '127.0.0.1')
-  let text = ''
-  socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
-  socket.write('\x16\x03\x01 garbage\r\n\r\n')
-  await once(socket, 'close')
-  expect(text).toMatch(/^HTTP\/1\.1 400 /)
-  expect(here.events.filter(({ event }) => event === 'http.malformed')).toHaveLength(1)
+describe('what a door refuses is in the log once, with what to do:', () => {
+  const head = 'PUT /v1/maps/m/k HTTP/1.1\r\nHost: localhost\r\n'
+
+  async function said(at: number, bytes: string): Promise<string> {
+    const socket = connect((doors[at] as Door).port, '127.0.0.1')
+    let text = ''
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    socket.on('error', () => undefined)
+    socket.write(bytes)
+    await once(socket, 'close')
+    return text
+  }
+
+  test.each([
+    ['what is not HTTP', '\x16\x01 garbage\r\n\r\n', 400, 'malformed'],
+    ['TLS', '\x16\x03\x01 hello\r\n\r\n', 400, 'tls'],
+    ['long headers', `${head}cookie: ${'x'.repeat(20_000)}\r\n\r\n`, 431, 'headers-too-large'],
+    ['a length of 1 GB', `${head}Content-Length: ${2 ** 30}\r\n\r\nxx`, 413, 'too-large'],
+    [
+      'too many chunks',
+      `${head}Transfer-Encoding: chunked\r\n\r\n${`100000\r\n${'x'.repeat(0x10_00_00)}\r\n`.repeat(5)}`,
+      413,
+      'too-large',
+    ],
+    [
+      'a web page of another site',
+      'GET /v1/cluster HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n',
+      403,
+      'forbidden',
+    ],
+  ])('%s', async (_, bytes, status, code) => {
+    for (let times = 0; times < 3; times++) expect(await said(0, bytes)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    const lines = here.events.filter(({ event }) => event === 'http.refused')
+    expect(lines.map(({ fields }) => [fields['door'], fields['code']])).toEqual([['HTTP door', code]])
+    expect(lines[0]?.fields).toMatchObject({
+      from: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+      remedy: expect.any(String),
+    })
+  })
+
+  test('who has no access token', async () => {
+    const at = await open({ accessToken: 'hush' })
+    const bytes = 'GET /v1/cluster HTTP/1.1\r\nHost: goose\r\nConnection: close\r\n\r\n'
+    for (let times = 0; times < 3; times++) expect(await said(at, bytes)).toMatch(/^HTTP\/1\.1 401 /)
+    const lines = here.events.filter(({ event }) => event === 'http.refused')
+    expect(lines.map(({ fields }) => fields['code'])).toEqual(['unauthorized'])
+  })
 })
 
 test('a body that is announced and never comes holds nothing', async () => {
