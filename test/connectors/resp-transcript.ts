@@ -43,7 +43,7 @@ function request(words: readonly string[]): Buffer {
   return Buffer.from(`*${words.length}\r\n${words.map(word => `$${word.length}\r\n${word}\r\n`).join('')}`, 'latin1')
 }
 
-class Reader {
+export class Reader {
   readonly #socket: Socket
   #text = ''
   #isClosed = false

@@ -21,6 +21,11 @@ export function valueOf(argument: Buffer): Uint8Array {
   return new Uint8Array(argument)
 }
 
+/** For a refusal: as C reads it, up to a zero byte. */
+export function quotable(argument: Buffer, lengthMax: number = argument.length): string {
+  return (argument.toString('latin1').split('\0', 1)[0] as string).slice(0, lengthMax)
+}
+
 /** Options and subcommands. */
 export function wordOf(argument: Buffer): string {
   return argument.toString('latin1', 0, 64).toUpperCase()
@@ -39,6 +44,21 @@ export function integer(argument: Buffer, refusal: ConstructorParameters<typeof 
   const value = int64Of(argument)
   if (value === undefined) throw new RespError(refusal)
   return value
+}
+
+/** As `strtold` of C reads it, all of it: decimals, hexadecimals, infinities. NaN if it is no number. */
+export function realOf(argument: Buffer): number {
+  const text = argument.toString('latin1').toLowerCase()
+  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/.test(text))
+    // What is too small for a number here is not nothing.
+    return Number(text) || (/^\+?[.0]*[1-9]/.test(text) ? Number.MIN_VALUE : 0)
+  const [, sign, digits, fraction = '', exponent = '0'] =
+    /^([+-]?)0x(?=\.?[\da-f])([\da-f]*)\.?([\da-f]*)(?:p([+-]?\d+))?$/.exec(text) ?? []
+  if (digits !== undefined) {
+    const value = Number.parseInt(`0${digits}${fraction}`, 16) * 2 ** (Number(exponent) - 4 * fraction.length)
+    return sign === '-' ? -value : value
+  }
+  return /^[+-]?inf(?:inity)?$/.test(text) ? Number(text.startsWith('-') ? -Infinity : Infinity) : NaN
 }
 
 /** The nearest safe integer: for indices and counts, where everything beyond is the same. */

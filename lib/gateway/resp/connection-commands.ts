@@ -1,5 +1,5 @@
 /** Commands about the connection itself: who it is, which protocol it speaks, which names it bears. */
-import { integer, wordOf } from './arguments.ts'
+import { integer, quotable, wordOf } from './arguments.ts'
 import type { Call, Client, Command } from './command.ts'
 import { RespError, syntaxError, wrongArity } from './refusals.ts'
 import { bulk, ErrorReply, MapReply, ok, Verbatim, type Reply } from './reply.ts'
@@ -34,7 +34,10 @@ export const connectionCommands: readonly Command[] = [
     summary: 'Change the selected database for the current connection',
     group,
     run: ({ args }) => {
-      if (integer(args[1] as Buffer) !== 0n) throw new RespError('ERR DB index is out of range')
+      const index = integer(args[1] as Buffer)
+      if (index < -(2n ** 31n) || index >= 2n ** 31n)
+        throw new RespError('ERR value is out of range, value must between -2147483648 and 2147483647')
+      if (index !== 0n) throw new RespError('ERR DB index is out of range')
       return ok
     },
   },
@@ -80,7 +83,6 @@ function hello({ realm, client, args }: Call): Reply {
     args[1] === undefined ? undefined : integer(args[1], 'ERR Protocol version is not an integer or out of range')
   if (version !== undefined && version !== 2n && version !== 3n)
     throw new RespError('NOPROTO unsupported protocol version')
-  let name: string | undefined
   for (let at = 2; at < args.length; at++) {
     const word = wordOf(args[at] as Buffer)
     const [first, second] = [args[at + 1], args[at + 2]]
@@ -88,15 +90,14 @@ function hello({ realm, client, args }: Call): Reply {
       authenticate(realm.accessToken, client, first, second)
       at += 2
     } else if (word === 'SETNAME' && first !== undefined) {
-      name = clientName(first)
+      client.name = clientName(first)
       at++
-    } else throw new RespError(`ERR Syntax error in HELLO option '${(args[at] as Buffer).toString('utf8')}'`)
+    } else throw new RespError(`ERR Syntax error in HELLO option '${quotable(args[at] as Buffer)}'`)
   }
   if (!client.isAuthenticated)
     throw new RespError(
       'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time',
     )
-  if (name !== undefined) client.name = name
   if (version !== undefined) client.protocol = version === 3n ? 3 : 2
   return new MapReply([
     [bulk('server'), bulk('redis')],
@@ -133,8 +134,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   SETINFO: [2, 2, setInfo],
   LIST: [0, Infinity, ({ realm }) => new Verbatim([...realm.clients.values()].map(each => `${line(each)}\n`).join(''))],
   INFO: [0, 0, ({ client }) => new Verbatim(`${line(client)}\n`)],
-  'NO-EVICT': [1, 1, () => ok],
-  'NO-TOUCH': [1, 1, () => ok],
+  'NO-EVICT': [1, 1, onOrOff],
+  'NO-TOUCH': [1, 1, onOrOff],
 }
 
 function clientCommand(call: Call): Reply {
@@ -147,7 +148,13 @@ function clientCommand(call: Call): Reply {
 }
 
 export function unknownSubcommand(command: string, given: Buffer): ErrorReply {
-  return new ErrorReply(`ERR unknown subcommand '${given.toString('utf8', 0, 128)}'. Try ${command} HELP.`)
+  return new ErrorReply(`ERR unknown subcommand '${quotable(given, 128)}'. Try ${command} HELP.`)
+}
+
+/** Nothing is evicted here, and no access counted. */
+function onOrOff({ args }: Call): Reply {
+  const word = wordOf(args[2] as Buffer)
+  return word === 'ON' || word === 'OFF' ? ok : syntaxError
 }
 
 function setInfo({ client, args }: Call): Reply {
@@ -157,7 +164,7 @@ function setInfo({ client, args }: Call): Reply {
   const word = wordOf(args[2] as Buffer)
   if (word === 'LIB-NAME') client.libraryName = value.slice(0, nameLengthMax)
   else if (word === 'LIB-VER') client.libraryVersion = value.slice(0, nameLengthMax)
-  else throw new RespError(`ERR Unrecognized option '${(args[2] as Buffer).toString('utf8')}'`)
+  else throw new RespError(`ERR Unrecognized option '${quotable(args[2] as Buffer)}'`)
   return ok
 }
 

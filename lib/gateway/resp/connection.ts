@@ -4,7 +4,7 @@
  * parsed or to be read by the client; beyond that the socket is not read.
  */
 import type { Socket } from 'node:net'
-import { keyOf } from './arguments.ts'
+import { keyOf, quotable } from './arguments.ts'
 import { Batches, runBatch } from './batch.ts'
 import { keysOf, type Call, type Client, type Command, type Realm } from './command.ts'
 import { KeyOrder } from './key-order.ts'
@@ -34,12 +34,16 @@ interface Slot {
   reply: Reply | undefined
 }
 
+/** Why a client was refused, as far as it is for the log. */
+export type RespRefusalCode = 'malformed' | 'http' | 'too-large' | 'too-many-arguments' | 'unauthorized'
+
 export interface ConnectionPort {
   readonly realm: Realm
   readonly commands: ReadonlyMap<string, Command>
   readonly limits: ParserLimits
   /** One for the log. */
   warn(event: string, reason: string, client: Client): void
+  refused(code: RespRefusalCode, reason: string, client: Client): void
   /** It ran a command. */
   ran(command: string): void
 }
@@ -174,7 +178,7 @@ export class Connection implements Client {
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      this.#port.warn('resp.protocol-error', error.message, this)
+      this.#port.refused(protocolCode(error.message), error.message, this)
       this.#answerNow(new ErrorReply(`ERR Protocol error: ${error.message}`))
       this.quit()
     }
@@ -195,7 +199,7 @@ export class Connection implements Client {
   #take(args: readonly Buffer[]): void {
     const name = (args[0] as Buffer).toString('latin1', 0, 128).toLowerCase()
     if (httpWords.has(name)) {
-      this.#port.warn('resp.http', 'something speaks HTTP to the RESP door', this)
+      this.#port.refused('http', 'something speaks HTTP to the RESP door', this)
       this.#isEnding = true
       this.#socket.destroy()
       return
@@ -212,10 +216,17 @@ export class Connection implements Client {
   }
 
   #refusal(command: Command | undefined, args: readonly Buffer[]): ErrorReply | undefined {
-    if (command === undefined) return unknownCommand(args)
+    if (command === undefined) {
+      if (!/^[\x21-\x7e]+$/.test((args[0] as Buffer).toString('latin1')))
+        this.#port.refused('malformed', 'bytes that are no command', this)
+      return unknownCommand(args)
+    }
     const { arity, name, isOpen } = command
     if (arity >= 0 ? args.length !== arity : args.length < -arity) return wrongArity(name)
-    if (!this.#isAuthenticated && isOpen !== true) return new ErrorReply('NOAUTH Authentication required.')
+    if (!this.#isAuthenticated && isOpen !== true) {
+      this.#port.refused('unauthorized', `${name} without the access token`, this)
+      return new ErrorReply('NOAUTH Authentication required.')
+    }
     if (!this.#port.realm.isServing() && isOpen !== true)
       return new ErrorReply('LOADING What the last stop left is being loaded')
     return undefined
@@ -277,6 +288,8 @@ export class Connection implements Client {
 
   #failure(error: unknown): ErrorReply {
     const reply = refusalReply(error)
+    if (reply?.text.startsWith('WRONGPASS') === true)
+      this.#port.refused('unauthorized', 'the access token is wrong', this)
     if (reply !== undefined) return reply
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.#port.warn('resp.failed', reason, this)
@@ -320,6 +333,12 @@ export class Connection implements Client {
   }
 }
 
+/** Which of the parser's limits it was over, by Redis' words for it. */
+function protocolCode(message: string): RespRefusalCode {
+  if (/multibulk (?:length|count)/.test(message)) return 'too-many-arguments'
+  return /bulk length|too large/.test(message) ? 'too-large' : 'malformed'
+}
+
 function isLarge(reply: Reply): boolean {
   if (reply instanceof Uint8Array) return reply.length >= largeReplyBytes
   return Array.isArray(reply) && reply.length >= largeReplyLength
@@ -354,8 +373,8 @@ function unknownCommand(args: readonly Buffer[]): ErrorReply {
   let shown = ''
   for (const argument of args.slice(1)) {
     if (shown.length >= 128) break
-    shown += `'${argument.toString('utf8', 0, 128 - shown.length)}' `
+    shown += `'${quotable(argument, 128 - shown.length)}' `
   }
-  const name = (args[0] as Buffer).toString('utf8', 0, 128)
+  const name = quotable(args[0] as Buffer, 128)
   return new RespError(`ERR unknown command '${name}', with args beginning with: ${shown}`).reply
 }

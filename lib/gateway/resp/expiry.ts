@@ -1,5 +1,5 @@
 /** Expiries as SET, GETEX and EXPIRE take them; as t_string.c and expire.c of Redis 7.0 judge them. */
-import { int64, int64Of, clamped, wordOf } from './arguments.ts'
+import { int64, int64Of, clamped, quotable, wordOf } from './arguments.ts'
 import { ErrorReply, type Reply } from './reply.ts'
 import { notInteger, RespError, syntaxError } from './refusals.ts'
 
@@ -30,7 +30,8 @@ export function setOptions(args: readonly Buffer[], command: 'set' | 'getex'): S
   let expiry: SetOptions['expiry']
   for (let at = 0; at < args.length; at++) {
     const word = wordOf(args[at] as Buffer)
-    const isAlone = !keepTtl && !persist && expiry === undefined
+    // The same unit again is the last one's; Redis has it so.
+    const isAlone = !keepTtl && !persist && (expiry === undefined || expiry[0] === word)
     const next = args[at + 1]
     if (word === 'NX' && condition !== 'present' && command === 'set') condition = 'absent'
     else if (word === 'XX' && condition !== 'absent' && command === 'set') condition = 'present'
@@ -75,8 +76,7 @@ export function expireCondition(args: readonly Buffer[]): ExpireCondition | unde
   const words = new Set<string>()
   for (const argument of args) {
     const word = wordOf(argument)
-    if (!['NX', 'XX', 'GT', 'LT'].includes(word))
-      throw new RespError(`ERR Unsupported option ${argument.toString('utf8')}`)
+    if (!['NX', 'XX', 'GT', 'LT'].includes(word)) throw new RespError(`ERR Unsupported option ${quotable(argument)}`)
     words.add(word)
   }
   if (words.has('NX') && words.size > 1)

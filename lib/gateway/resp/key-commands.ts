@@ -1,7 +1,7 @@
 /** Commands on keys of any type, and on all of them: db.c and expire.c of Redis 7.0. */
 import type { KeyspaceOperation } from '../../structures/keyspace-operations.ts'
 import type { Plain } from '../../base/shape.ts'
-import { integer, keyBytes, keyOf, wordOf } from './arguments.ts'
+import { integer, keyBytes, keyOf, quotable, wordOf } from './arguments.ts'
 import type { Call, Command } from './command.ts'
 import { expireCondition, newExpiry, secondsOf } from './expiry.ts'
 import { isMatch } from './glob.ts'
@@ -105,14 +105,22 @@ function expiring(name: string, summary: string, unit: 'EX' | 'PX' | 'EXAT' | 'P
 }
 
 async function scan({ realm, args }: Call): Promise<Reply> {
-  const cursor = (args[1] as Buffer).toString('latin1')
-  if (!/^\d{1,20}$/.test(cursor)) throw new RespError('ERR invalid cursor')
+  const cursor = cursorOf(args[1] as Buffer)
   const { count, pattern, type } = scanOptions(args.slice(2))
-  const { next, keys: found } = await realm.scanner.scan(Number(cursor), count)
+  const { next, keys: found } = await realm.scanner.scan(cursor, count)
   const matching = found.filter(
     ([key, own]) => (pattern === undefined || isMatch(pattern, key)) && (type === undefined || own === type),
   )
   return [bulk(String(next)), matching.map(([key]) => keyBytes(key))]
+}
+
+/** As `strtoul` reads it: nothing is 0, what is negative counts from the end. A place beyond the last is the end. */
+function cursorOf(argument: Buffer): number {
+  const text = quotable(argument)
+  const isNegative = text.startsWith('-')
+  if (!/^(?:[+-]?\d{1,20})?$/.test(text) || BigInt(text.replace('-', '')) >= 2n ** 64n)
+    throw new RespError('ERR invalid cursor')
+  return isNegative ? Number.MAX_SAFE_INTEGER : Number(text)
 }
 
 function scanOptions(args: readonly Buffer[]): { count: number; pattern?: string; type?: string } {

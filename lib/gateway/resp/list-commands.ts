@@ -1,6 +1,6 @@
 /** Commands on lists: t_list.c of Redis 7.0. BLPOP and BRPOP wait in blocked-pops.ts. */
 import type { Plain } from '../../base/shape.ts'
-import { clamped, int64Of, integer, keyBytes, keyOf, valueOf } from './arguments.ts'
+import { clamped, int64Of, integer, keyBytes, keyOf, realOf, valueOf } from './arguments.ts'
 import type { Side } from './blocked-pops.ts'
 import type { Call, Command } from './command.ts'
 import { ask, run } from './keyspace.ts'
@@ -139,8 +139,7 @@ function blocking(name: string, summary: string, side: Side): Command {
 
 /** Seconds, perhaps with a fraction; 0 is for ever. */
 function timeoutMsOf(argument: Buffer): number {
-  const text = argument.toString('latin1')
-  const seconds = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN
+  const seconds = realOf(argument)
   if (Number.isNaN(seconds)) throw new RespError('ERR timeout is not a float or out of range')
   const ms = seconds * 1_000
   // What overflows 64 bits is negative in Redis.

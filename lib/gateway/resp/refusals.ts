@@ -23,11 +23,12 @@ export class RespError extends Error {
 export function refusalReply(error: unknown): ErrorReply | undefined {
   if (error instanceof RespError) return error.reply
   if (!(error instanceof SkeinError)) return undefined
-  if (error.indeterminate) return new ErrorReply(`INDETERMINATE ${error.message}`)
+  const message = Buffer.from(error.message, 'utf8').toString('latin1')
+  if (error.indeterminate) return new ErrorReply(`INDETERMINATE ${message}`)
   if (error instanceof GridFullError) return new ErrorReply("OOM command not allowed when used memory > 'maxmemory'.")
   if (error instanceof WrongTypeError || error instanceof InvalidError)
-    return new ErrorReply(/^[A-Z]+ /.test(error.message) ? error.message : `ERR ${error.message}`)
-  return new ErrorReply(`CLUSTERDOWN ${error.message}`)
+    return new ErrorReply(/^[A-Z]+ /.test(message) ? message : `ERR ${message}`)
+  return new ErrorReply(`CLUSTERDOWN ${message}`)
 }
 
 export function wrongArity(name: string): ErrorReply {

@@ -31,11 +31,14 @@ export class Integer {
   }
 }
 
-/** Its first word is the code: 'ERR value is not an integer or out of range'. */
+/**
+ * Its first word is the code: 'ERR value is not an integer or out of range'. One unit a byte (latin1), for it may quote
+ * what came in.
+ */
 export class ErrorReply {
   readonly text: string
   constructor(text: string) {
-    this.text = text.replaceAll(/[\r\n]/g, ' ')
+    this.text = text.replace(/^[\r\n]+|[\r\n]+$/g, '').replaceAll(/[\r\n]/g, ' ')
   }
 }
 
@@ -77,7 +80,7 @@ export function encodeReply(reply: Reply, protocol: Protocol, out: (string | Uin
   if (reply === nullArray) return void out.push(protocol === 3 ? '_\r\n' : '*-1\r\n')
   if (reply instanceof Uint8Array) return void out.push(`$${reply.length}\r\n`, reply, '\r\n')
   if (reply instanceof Integer) return void out.push(`:${reply.text}\r\n`)
-  if (reply instanceof ErrorReply) return void out.push(`-${Buffer.from(reply.text, 'utf8').toString('latin1')}\r\n`)
+  if (reply instanceof ErrorReply) return void out.push(`-${reply.text}\r\n`)
   if (reply instanceof MapReply) {
     const { entries } = reply
     out.push(protocol === 3 ? `%${entries.length}\r\n` : `*${2 * entries.length}\r\n`)
