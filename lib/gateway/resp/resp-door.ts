@@ -7,6 +7,8 @@
  * write all or none; they read each key for itself.
  */
 import { createServer, type Socket } from 'node:net'
+import { RefusalLog } from '../../base/refusal-log.ts'
+import { addressOf, tooManyConnections } from '../../connectors/http/client-error.ts'
 import type { Grid } from '../../grid/handles.ts'
 import {
   AccessToken,
@@ -20,7 +22,7 @@ import {
 } from '../door.ts'
 import { BlockedPops } from './blocked-pops.ts'
 import type { Client, Command, Realm } from './command.ts'
-import { Connection, type ConnectionPort } from './connection.ts'
+import { Connection, type ConnectionPort, type RespRefusalCode } from './connection.ts'
 import { connectionCommands } from './connection-commands.ts'
 import { keyCommands } from './key-commands.ts'
 import { listCommands } from './list-commands.ts'
@@ -51,6 +53,14 @@ const commands: ReadonlyMap<string, Command> = new Map(
   ),
 )
 
+const remedies: Readonly<Record<RespRefusalCode, string>> = {
+  malformed: 'send the Redis protocol; if the sender is none of yours, keep it off by a firewall',
+  http: 'the API is at the port of --http; if the sender is none of yours, keep it off by a firewall',
+  'too-large': `a value has at most ${valueBytesMax} bytes: send it in parts`,
+  'too-many-arguments': `a command has at most ${limits.argumentsMax} arguments: send several`,
+  unauthorized: 'send the token of --access-token-file by AUTH; if it is none of yours, keep it off by a firewall',
+}
+
 /** Resolves once it listens. Throws InvalidError if it may not or cannot. */
 export async function startRespDoor(grid: Grid, options: RespDoorOptions): Promise<Door> {
   const door = new RespDoor(grid, options)
@@ -71,11 +81,13 @@ class RespDoor implements Door, ConnectionPort {
   readonly #connections = new Map<number, Connection>()
   readonly #counts = { connections: 0, commands: 0, rejected: 0 }
   readonly #blockedPops: BlockedPops
+  readonly #refusals: RefusalLog
 
   constructor(grid: Grid, options: RespDoorOptions) {
     this.#grid = grid
     this.#options = options
     this.#blockedPops = new BlockedPops(grid)
+    this.#refusals = new RefusalLog(grid.env, { event: 'resp.refused', door: 'RESP door' })
     const door = this as RespDoor
     this.realm = {
       grid,
@@ -104,6 +116,10 @@ class RespDoor implements Door, ConnectionPort {
     this.#grid.env.emit({ kind: 'emit', level: 'warn', event, fields: { reason, from: address } })
   }
 
+  refused(code: RespRefusalCode, reason: string, { address }: Client): void {
+    this.#refusals.tell({ from: address, code, reason, remedy: remedies[code] })
+  }
+
   ran(): void {
     this.#counts.commands++
   }
@@ -121,6 +137,7 @@ class RespDoor implements Door, ConnectionPort {
     })
     await closed
     cancel()
+    this.#refusals.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -134,6 +151,7 @@ class RespDoor implements Door, ConnectionPort {
   #accept(socket: Socket): void {
     if (this.#connections.size >= this.#connectionsMax) {
       this.#counts.rejected++
+      this.#refusals.tell({ from: addressOf(socket), ...tooManyConnections })
       socket.on('error', () => socket.destroy())
       socket.end('-ERR max number of clients reached\r\n', () => socket.destroy())
       return
