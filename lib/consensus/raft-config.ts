@@ -6,8 +6,14 @@ export const emptyConfig: RaftConfig = { voters: [], learners: [] }
 
 /** The largest value that a majority of the voters has reached; 0 without voters. */
 export function majorityValue(voters: readonly MemberId[], valueOf: (voter: MemberId) => number): number {
-  const values = voters.map(valueOf).sort((a, b) => b - a)
-  return values[values.length >> 1] ?? 0
+  let largest = voters.length === 0 ? 0 : -Infinity
+  for (const voter of voters) {
+    const value = valueOf(voter)
+    let count = 0
+    for (const other of voters) if (valueOf(other) >= value) count++
+    if (count * 2 > voters.length && value > largest) largest = value
+  }
+  return largest
 }
 
 /** More than half of the voters; never without voters. */

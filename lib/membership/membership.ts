@@ -155,13 +155,15 @@ export class Membership implements Machine<MembershipInput, MembershipEffect> {
 
   /** A deadline long past means that this process slept; what it missed says nothing about others (Lifeguard's premise). */
   #absorbStall(nowMs: number): void {
-    const dueMs = this.#isStarted ? this.deadline() : undefined
+    const { stallMs } = this.#options
+    const mayHaveStalled = this.#isStarted && nowMs - this.#lastStepMs >= stallMs
+    const dueMs = mayHaveStalled ? this.deadline() : undefined
     if (!this.#isStarted) this.#start(nowMs)
     this.#nowMs = nowMs
     this.#detector.nowMs = nowMs
-    const lagMs = nowMs - Math.max(dueMs ?? nowMs, this.#lastStepMs)
+    const lagMs = dueMs === undefined ? 0 : nowMs - Math.max(dueMs, this.#lastStepMs)
     this.#lastStepMs = nowMs
-    if (lagMs < this.#options.stallMs) return
+    if (lagMs < stallMs) return
     this.#knowledge.putOff(lagMs)
     this.#detector.putOff(lagMs)
     this.#knowledge.health.worsen()

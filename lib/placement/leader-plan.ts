@@ -19,7 +19,7 @@ import type { LeaseOptions } from './lease.ts'
 import { MemberWatch } from './member-watch.ts'
 import type { PlacementMessage } from './messages.ts'
 import { Penalties } from './penalties.ts'
-import { changeOf, planBalance, planFailover } from './plan.ts'
+import { changeOf, isSameLevel, planBalance, planFailover, type Level } from './plan.ts'
 import type { PlacementRequest } from './requests.ts'
 
 /** What placement reads of consensus. */
@@ -84,8 +84,14 @@ export class LeaderPlan {
   #deadlineMs: number | undefined
   /** When each partition's owner last changed, by this leader. */
   readonly #movedAtMs = new Map<PartitionId, number>()
+  /** When any owner changed last, or this leader began. */
+  #movedLastMs = -Infinity
   readonly #definitions: ClusterCommand[] = []
   readonly #requests = new Map<PartitionId, PlacementRequest>()
+  /** The state in which every member is as it should be: as long as it holds, nothing fails over. */
+  #soundState: ClusterState | undefined
+  /** What balance found nothing to do for: as long as it holds, it finds nothing again. */
+  #level: Level | undefined
   #settledAtMs = -Infinity
   #ledSinceMs = -Infinity
   #awakeMs = -Infinity
@@ -125,6 +131,7 @@ export class LeaderPlan {
     this.#settledAtMs = nowMs + settleMs
     this.#ledSinceMs = nowMs
     this.#movedAtMs.clear()
+    this.#movedLastMs = nowMs
     this.#wake(nowMs)
   }
 
@@ -248,7 +255,10 @@ export class LeaderPlan {
     const silent = (member: MemberId): boolean =>
       draft.silenced.has(member) || (this.#state.members.get(member)?.state === 'silent' && !draft.revived.has(member))
     const gone = (member: MemberId): boolean => draft.gone.has(member) || !this.#state.members.has(member)
-    const failover = planFailover(this.#state, { isSilent: silent, isGone: gone })
+    const isSteady = draft.silenced.size + draft.revived.size + draft.gone.size === 0
+    const failover =
+      isSteady && this.#soundState === this.#state ? [] : planFailover(this.#state, { isSilent: silent, isGone: gone })
+    this.#soundState = isSteady && failover.length === 0 ? this.#state : undefined
     if (failover.length > 0 || draft.silenced.size > 0) this.#settledAtMs = nowMs + settleMs
     for (const { partition, lost } of failover)
       if (lost) events.push({ kind: 'emit', level: 'error', event: 'placement.partition-lost', fields: { partition } })
@@ -269,7 +279,9 @@ export class LeaderPlan {
     const id = this.#nextId++
     this.#inFlight = { id, barred: new Set([...draft.silenced, ...draft.gone]) }
     for (const { partition, owner } of partitions) {
-      if (owner !== this.#state.partitions[partition]?.owner) this.#movedAtMs.set(partition, nowMs)
+      if (owner === this.#state.partitions[partition]?.owner) continue
+      this.#movedAtMs.set(partition, nowMs)
+      this.#movedLastMs = nowMs
     }
     return { id, command, voters: draft.voters, members }
   }
@@ -338,13 +350,25 @@ export class LeaderPlan {
     const mayTrim = (partition: PartitionId): boolean =>
       nowMs - (this.#movedAtMs.get(partition) ?? this.#ledSinceMs) > leaseMs
     const isFree = (member: MemberId): boolean => !this.#penalties.isPenal(member, nowMs)
-    return planBalance(this.#state, {
+    const mayMove = !isSilenceFresh && nowMs >= this.#settledAtMs
+    const level: Level = {
+      state: this.#state,
+      mayCopy: !isSilenceFresh,
+      mayMove,
+      // Whether every surplus copy may go: what is not yet due may become so without any other change.
+      mayTrimAll: nowMs - this.#movedLastMs > leaseMs,
+      penal: [...this.#state.members.keys()].filter(member => !isFree(member)).join(' '),
+    }
+    if (level.mayTrimAll && isSameLevel(level, this.#level)) return []
+    const changes = planBalance(this.#state, {
       mayReceive: isFree,
       mayOwn: isFree,
       mayTrim,
-      mayCopy: !isSilenceFresh,
-      mayMove: !isSilenceFresh && nowMs >= this.#settledAtMs,
+      mayCopy: level.mayCopy,
+      mayMove,
     })
+    this.#level = changes.length === 0 ? level : undefined
+    return changes
   }
 }
 

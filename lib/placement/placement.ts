@@ -128,8 +128,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   }
 
   deadline(): number | undefined {
-    const times = [this.#renewAtMs, this.#repeatAtMs, this.#plan.deadline()].filter(time => time !== undefined)
-    return times.length === 0 ? undefined : Math.min(...times)
+    const dueMs = Math.min(this.#renewAtMs ?? Infinity, this.#repeatAtMs ?? Infinity, this.#plan.deadline() ?? Infinity)
+    return dueMs === Infinity ? undefined : dueMs
   }
 
   step(now: Instant, input: PlacementInput): readonly PlacementEffect[] {

@@ -140,6 +140,27 @@ export function planBalance(state: ClusterState, rules: BalanceRules): Partition
   return changes
 }
 
+/** Everything that the plan of balance depends on, once all surplus may go. */
+export interface Level {
+  readonly state: ClusterState
+  readonly mayCopy: boolean
+  readonly mayMove: boolean
+  readonly mayTrimAll: boolean
+  /** Members that flap, in the order of the state. */
+  readonly penal: string
+}
+
+export function isSameLevel(a: Level, b: Level | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.state === b.state &&
+    a.mayCopy === b.mayCopy &&
+    a.mayMove === b.mayMove &&
+    a.mayTrimAll === b.mayTrimAll &&
+    a.penal === b.penal
+  )
+}
+
 /** Counts that follow each draft as it is made, so that one plan does not overshoot. */
 class Balance {
   readonly #state: ClusterState
