@@ -12,27 +12,39 @@ export interface BatchOptions extends Omit<RunOptions, 'seed'> {
   readonly toSeed: number
   /** Default: all cores. */
   readonly workerCount?: number
+  /** Real time, for who wants to know how long each run took; default: none did. */
+  readonly nowMs?: () => number
 }
 
+/** Most of what a run makes is garbage at once: with room for more of it, less is moved. */
+const maxYoungGenerationSizeMb = 96
+
 /** Runs all seeds; `each` hears every result, in the order of the seeds. Resolves when all are told. */
-export async function runBatch(options: BatchOptions, each: (result: RunResult) => void): Promise<void> {
-  const { fromSeed, toSeed, workerCount = availableParallelism(), ...rest } = options
-  const waiting = new Map<number, RunResult>()
+export async function runBatch(
+  options: BatchOptions,
+  each: (result: RunResult, elapsedMs: number) => void,
+): Promise<void> {
+  const { fromSeed, toSeed, workerCount = availableParallelism(), nowMs = () => 0, ...rest } = options
+  const waiting = new Map<number, { readonly result: RunResult; readonly elapsedMs: number }>()
   let next = fromSeed
   let told = fromSeed
-  const tell = (result: RunResult): void => {
-    waiting.set(result.seed, result)
+  const tell = (result: RunResult, elapsedMs: number): void => {
+    waiting.set(result.seed, { result, elapsedMs })
     for (let ready = waiting.get(told); ready !== undefined; ready = waiting.get(++told)) {
       waiting.delete(told)
-      each(ready)
+      each(ready.result, ready.elapsedMs)
     }
   }
   const count = Math.min(workerCount, toSeed - fromSeed + 1)
   await Promise.all(
     Array.from({ length: count }, async () => {
-      const worker = new Worker(new URL(import.meta.url))
+      const worker = new Worker(new URL(import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb } })
       try {
-        while (next <= toSeed) tell(await ask(worker, { ...rest, seed: next++ }))
+        while (next <= toSeed) {
+          const startedMs = nowMs()
+          const result = await ask(worker, { ...rest, seed: next++ })
+          tell(result, nowMs() - startedMs)
+        }
       } finally {
         await worker.terminate()
       }

@@ -24,6 +24,9 @@ export class SimClock {
   #sinceMs: number
   #wallOffsetMs: number
   #isSuspended = false
+  /** What `now` said last, and for which moment: most of what happens in one moment asks several times. */
+  #said: Instant | undefined
+  #saidUs = -1
   /** All leaps of the wall clock so far, whatever their direction. */
   leaptMs = 0
 
@@ -36,8 +39,11 @@ export class SimClock {
   }
 
   now(): Instant {
+    const { nowUs } = this.#world
+    if (this.#said !== undefined && this.#saidUs === nowUs) return this.#said
     const wallMs = Math.floor(epochMs + this.#world.nowMs * this.#rate + this.#wallOffsetMs)
-    return { monotonicMs: this.monotonicMs(), wallMs }
+    this.#saidUs = nowUs
+    return (this.#said = { monotonicMs: this.monotonicMs(), wallMs })
   }
 
   monotonicMs(): number {
@@ -51,17 +57,20 @@ export class SimClock {
   }
 
   jumpWall(byMs: number): void {
+    this.#said = undefined
     this.#wallOffsetMs += byMs
     this.leaptMs += Math.abs(byMs)
   }
 
   suspend(): void {
+    this.#said = undefined
     this.#baseMs = this.monotonicMs()
     this.#isSuspended = true
   }
 
   resume(): void {
     if (!this.#isSuspended) return
+    this.#said = undefined
     this.#isSuspended = false
     this.#sinceMs = this.#world.nowMs
   }

@@ -8,11 +8,39 @@ import type { Instant } from '../lib/base/instant.ts'
 import type { Emit } from '../lib/base/machine.ts'
 import type { Prng } from '../lib/base/prng.ts'
 import type { SimClock } from './clock.ts'
+import type { Planned } from './agenda.ts'
 import type { World } from './world.ts'
 
 /** Lag of one turn of the event loop, drawn evenly from [0, lagMaxMs). */
 export interface Slowness {
   readonly lagMaxMs: number
+}
+
+class Timer {
+  readonly #process: SimProcess
+  readonly monotonicMs: number
+  readonly callback: () => void
+  planned: Planned | undefined
+  #isCancelled = false
+
+  constructor(process: SimProcess, monotonicMs: number, callback: () => void) {
+    this.#process = process
+    this.monotonicMs = monotonicMs
+    this.callback = callback
+  }
+
+  readonly arrive = (): void => {
+    if (!this.#isCancelled) this.#process.enter(this.#fire)
+  }
+
+  readonly cancel = (): void => {
+    this.#isCancelled = true
+    if (this.planned !== undefined) this.#process.unplan(this.planned)
+  }
+
+  readonly #fire = (): void => {
+    if (!this.#isCancelled) this.#process.ring(this)
+  }
 }
 
 export class SimProcess implements Env {
@@ -51,20 +79,21 @@ export class SimProcess implements Env {
   }
 
   at(monotonicMs: number, callback: () => void): () => void {
-    let isCancelled = false
-    const fire = (): void => {
-      if (isCancelled || this.#isDead) return
-      if (this.#clock.monotonicMs() < monotonicMs) planned = this.#world.at(this.#dueMs(monotonicMs), arrive)
-      else callback()
-    }
-    const arrive = (): void => {
-      if (!isCancelled) this.enter(fire)
-    }
-    let planned = this.#world.at(Math.max(this.#world.nowMs, this.#clock.trueMsOf(monotonicMs)), arrive)
-    return () => {
-      isCancelled = true
-      this.#world.cancel(planned)
-    }
+    const timer = new Timer(this, monotonicMs, callback)
+    timer.planned = this.#world.at(Math.max(this.#world.nowMs, this.#clock.trueMsOf(monotonicMs)), timer.arrive)
+    return timer.cancel
+  }
+
+  /** For timers: fires one whose time has come by this machine's clock, plans it again otherwise. */
+  ring(timer: Timer): void {
+    if (this.#isDead) return
+    if (this.#clock.monotonicMs() >= timer.monotonicMs) return timer.callback()
+    timer.planned = this.#world.at(this.#dueMs(timer.monotonicMs), timer.arrive)
+  }
+
+  /** For timers. */
+  unplan(planned: Planned): void {
+    this.#world.cancel(planned)
   }
 
   turn(callback: () => void): void {

@@ -33,7 +33,7 @@ export class Fabric<Body> {
   readonly #random: Prng
   readonly #options: Required<FabricOptions>
   readonly #rules = new Set<Rule>()
-  readonly #baseMs = new Map<string, number>()
+  readonly #baseMs = new Map<string, Map<string, number>>()
   readonly #holding = new Set<Channel<Body>>()
   #isLooking = false
 
@@ -87,13 +87,19 @@ export class Fabric<Body> {
     if (next !== undefined) this.holds(next)
   }
 
+  /** The same in both directions. */
   #base(from: string, to: string): number {
-    const pair = from < to ? `${from} ${to}` : `${to} ${from}`
-    let ms = this.#baseMs.get(pair)
-    if (ms === undefined) {
-      ms = this.#random.between(this.#options.latencyMinMs, this.#options.latencyMaxMs)
-      this.#baseMs.set(pair, ms)
-    }
+    const known = this.#baseMs.get(from)?.get(to)
+    if (known !== undefined) return known
+    const ms = this.#random.between(this.#options.latencyMinMs, this.#options.latencyMaxMs)
+    this.#basesOf(from).set(to, ms)
+    this.#basesOf(to).set(from, ms)
     return ms
+  }
+
+  #basesOf(name: string): Map<string, number> {
+    let bases = this.#baseMs.get(name)
+    if (bases === undefined) this.#baseMs.set(name, (bases = new Map()))
+    return bases
   }
 }

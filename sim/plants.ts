@@ -14,6 +14,7 @@ import { Transactions } from '../lib/replication/transactions.ts'
 import { Turn } from '../lib/replication/turn.ts'
 import { MapStructure } from '../lib/structures/map.ts'
 import { QueueStructure } from '../lib/structures/queue.ts'
+import type { PlantName } from './scenarios.ts'
 
 /** Replaces a method; `make` gets the original. Returns how to put it back. */
 function patch<T extends object, K extends keyof T & string>(
@@ -60,22 +61,6 @@ function tellOwner(): () => void {
 
 type ReplicationStep = (this: Replication, now: Instant, input: ReplicationInput) => readonly ReplicationEffect[]
 type ConsensusStep = (this: Consensus, now: Instant, input: ConsensusInput) => readonly ConsensusEffect[]
-
-export const plantNames = [
-  'no-epoch-check',
-  'early-acknowledgement',
-  'no-lease-check',
-  'deposed-leader-grants',
-  'early-promotion',
-  'double-vote',
-  'lost-results',
-  'unreplicated-decisions',
-  'unreplicated-prepares',
-  'unlogged-queue-leases',
-  'backup-clock',
-  'processor-at-backup',
-] as const
-export type PlantName = (typeof plantNames)[number]
 
 const plants: Readonly<Record<PlantName, () => () => void>> = {
   /** A copy takes appends of any epoch. */

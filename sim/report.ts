@@ -40,6 +40,11 @@ export function replayCommand(seed: number, options: Omit<RunOptions, 'seed'>): 
   return `npx skein sim ${flags.join(' ')}`
 }
 
+/** Virtual time over real time, with one decimal. */
+export function speedOf(virtualMs: number, elapsedMs: number): number {
+  return Math.round((10 * virtualMs) / Math.max(1, elapsedMs)) / 10
+}
+
 /** Sums up a batch. */
 export class Tally {
   #seedCount = 0
@@ -63,12 +68,14 @@ export class Tally {
     return occasions.filter(occasion => !this.#seedsWith.has(occasion))
   }
 
-  /** `elapsedMs` is real time. */
-  lines(elapsedMs: number): string[] {
+  /** `elapsedMs` is real time, of `workerCount` threads. */
+  lines(elapsedMs: number, workerCount = 1): string[] {
+    const speed = speedOf(this.#virtualMs, elapsedMs)
     const share = (count: number): string => `${Math.round((100 * count) / Math.max(1, this.#seedCount))} %`.padStart(5)
     return [
       `${this.#seedCount} seeds, ${this.failedSeeds.length} failed, ${this.#operationCount} operations, ` +
-        `${(this.#virtualMs / 1000).toFixed(0)} s of virtual time in ${(elapsedMs / 1000).toFixed(1)} s (${(this.#virtualMs / Math.max(1, elapsedMs)).toFixed(0)} times as fast)`,
+        `${(this.#virtualMs / 1000).toFixed(0)} s of virtual time in ${(elapsedMs / 1000).toFixed(1)} s`,
+      `speed ${speed} times real time, ${speedOf(this.#virtualMs, elapsedMs * workerCount)} a thread`,
       ...occasions.map(occasion => `  ${share(this.#seedsWith.get(occasion) ?? 0)} of seeds: ${occasion}`),
       ...(this.failedSeeds.length > 0 ? [`failed seeds: ${this.failedSeeds.join(' ')}`] : []),
     ]

@@ -11,7 +11,8 @@ import { faultKinds, type FaultKind } from './faults.ts'
 import { Gathering } from './gathering.ts'
 import { Nemesis } from './nemesis.ts'
 import { occasions, type Occasion } from './observer.ts'
-import { plant, type PlantName } from './plants.ts'
+import { plant } from './plants.ts'
+import { scenarioKinds, type PlantName, type ScenarioName } from './scenarios.ts'
 import { probeLiveness } from './checkers/liveness.ts'
 import { doublyServed } from './checkers/one-owner.ts'
 import { unequalCopies } from './checkers/equal-copies.ts'
@@ -38,31 +39,6 @@ export interface RunOptions {
   readonly faultsMs?: number | undefined
   /** A bug to plant, to see whether the checkers find it. */
   readonly plant?: PlantName | undefined
-}
-
-export const scenarioNames = [
-  'random',
-  'calm',
-  'beyond',
-  'crashes',
-  'cuts',
-  'pauses',
-  'clocks',
-  'datagrams',
-  'grid',
-  'flow',
-] as const
-export type ScenarioName = (typeof scenarioNames)[number]
-
-const scenarioKinds: Readonly<
-  Record<Exclude<ScenarioName, 'random' | 'beyond' | 'grid' | 'flow'>, readonly FaultKind[]>
-> = {
-  calm: [],
-  crashes: ['crash', 'leave'],
-  cuts: ['split', 'isolate', 'one-way', 'partial', 'flapping', 'broken-link', 'broken-lane', 'slow-link'],
-  pauses: ['stop', 'slow', 'suspend', 'slow-disk'],
-  clocks: ['wall-jump', 'suspend', 'stop'],
-  datagrams: ['datagrams', 'broken-lane', 'crash'],
 }
 
 /** What works in the cluster: below the handles, so that histories are exact, or through them. */

@@ -2,8 +2,8 @@
  * What a run did, twice: as one running hash over everything that happened (two runs of a seed are the same run if and
  * only if their hashes are equal), and as the last events in words, for the print of a failure.
  *
- * An event is (time, kind, where, about). `about` may be a message: its kind, numbers, short strings and lengths of
- * lists are folded, not its depth, since two runs that part ways in a value part ways in a shallow field soon after.
+ * An event is (time, kind, where, about). `about` may be a message: its kind, numbers, flags and lengths of lists are
+ * folded, not its depth, since two runs that part ways in a value part ways in a shallow field or a time soon after.
  */
 import { hashNumber, hashText } from '../lib/base/hash.ts'
 
@@ -38,7 +38,7 @@ export class Trace {
     this.#fold(atUs | 0)
     this.#fold(this.#word(kind))
     this.#fold(this.#word(where))
-    if (about !== undefined) this.#fold(this.#shallow(about))
+    if (about !== undefined) this.#fold(this.#digest(about))
     this.#last[this.#count++ % eventsKeptMax] = { atUs, kind, where, about }
   }
 
@@ -68,31 +68,28 @@ export class Trace {
     return hash
   }
 
-  #shallow(about: unknown): number {
+  #digest(about: unknown): number {
     if (typeof about === 'string') return this.#word(about)
     if (typeof about === 'number') return hashNumber(about)
     if (typeof about !== 'object' || about === null) return 7
-    let hash = 17
-    const fields = about as Readonly<Record<string, unknown>>
-    for (const name in fields) hash = Math.imul(hash, 31) + this.#brief(fields[name])
-    return hash
+    const { message } = about as { readonly message?: unknown }
+    return typeof message === 'object' && message !== null ? this.#shallow(message, false) : this.#shallow(about, true)
   }
 
-  #brief(value: unknown): number {
-    switch (typeof value) {
-      case 'number':
-        return Number.isInteger(value) ? value | 0 : hashNumber(value)
-      case 'string':
-        return this.#word(value)
-      case 'boolean':
-        return value ? 1 : 2
-      case 'object':
-        if (value === null) return 3
-        if (Array.isArray(value) || value instanceof Uint8Array) return value.length
-        return this.#shallow(value)
-      default:
-        return 5
+  /** Numbers, flags, lengths of lists, and texts: of a message the kind alone, since there are many and long ones. */
+  #shallow(about: object, hasTexts: boolean): number {
+    let hash = 17
+    const fields = about as Readonly<Record<string, unknown>>
+    for (const name in fields) {
+      const value = fields[name]
+      if (typeof value === 'number')
+        hash = Math.imul(hash, 31) + (Number.isInteger(value) ? value | 0 : hashNumber(value))
+      else if (typeof value === 'boolean') hash = Math.imul(hash, 31) + (value ? 1 : 2)
+      else if (Array.isArray(value)) hash = Math.imul(hash, 31) + value.length
+      else if (typeof value === 'string' && (hasTexts || name === 'kind'))
+        hash = Math.imul(hash, 31) + this.#word(value)
     }
+    return hash
   }
 }
 

@@ -99,6 +99,9 @@ export class World {
       this.#settleCount = 0
       for (let hop = 0; hop < hopCount; hop++) await undefined
       if (!this.#next(untilUs)) break
+      if (this.#hopCount > 0) continue
+      // No promise runs: on without asking the event loop until something asks for hops.
+      while (this.#settleCount === 0 && this.#next(untilUs));
     }
     this.#nowUs = Math.max(this.#nowUs, untilUs)
   }

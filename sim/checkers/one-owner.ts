@@ -4,24 +4,32 @@
  */
 import { isHeld } from '../../lib/base/lease.ts'
 import type { Cluster } from '../cluster.ts'
+import type { Running } from '../machine.ts'
 
 /** Partitions that two or more serve now, with their names. */
 export function doublyServed(cluster: Cluster): string[] {
+  const servers: Running[] = []
+  for (const { isAwake, running } of cluster.machines) if (isAwake && running !== undefined) servers.push(running)
   const problems: string[] = []
-  const servers = cluster.machines.flatMap(({ isAwake, running }) => {
-    return isAwake && running !== undefined ? [running] : []
-  })
   for (let partition = 0; partition < cluster.partitionCount; partition++) {
-    const serving = servers.filter(({ peer, process }) => {
-      const replica = peer.driver.replication.partition(partition)
-      return replica?.tenure?.isOpen === true && isHeld(replica.turn.lease, process.now())
-    })
-    if (serving.length > 1) {
-      const names = serving.map(
-        ({ member, peer }) => `${member} (epoch ${peer.driver.replication.partition(partition)?.tenure?.epoch})`,
-      )
-      problems.push(`partition ${partition} is served by ${names.join(' and ')}`)
+    let first: Running | undefined
+    for (const server of servers) {
+      if (!isServing(server, partition)) continue
+      if (first === undefined) first = server
+      else
+        problems.push(
+          `partition ${partition} is served by ${inWords(first, partition)} and by ${inWords(server, partition)}`,
+        )
     }
   }
   return problems
+}
+
+function isServing({ peer, process }: Running, partition: number): boolean {
+  const replica = peer.driver.replication.partition(partition)
+  return replica?.tenure?.isOpen === true && isHeld(replica.turn.lease, process.now())
+}
+
+function inWords({ member, peer }: Running, partition: number): string {
+  return `${member} (epoch ${peer.driver.replication.partition(partition)?.tenure?.epoch})`
 }

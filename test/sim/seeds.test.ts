@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { runBatch } from '../../sim/batch.ts'
-import { plantNames } from '../../sim/plants.ts'
 import { failureLines, replayCommand, Tally } from '../../sim/report.ts'
-import { runSeed, scenarioNames, type RunResult } from '../../sim/run.ts'
+import { runSeed, type RunResult } from '../../sim/run.ts'
+import { plantNames, scenarioNames } from '../../sim/scenarios.ts'
 import seeds from '../../sim/seeds.json' with { type: 'json' }
 
 const timeoutMs = 120_000
