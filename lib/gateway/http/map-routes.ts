@@ -34,6 +34,7 @@ async function get(exchange: Exchange): Promise<Answer> {
 }
 
 async function put(exchange: Exchange): Promise<Answer> {
+  refuseOwn(exchange)
   const ttl = exchange.uint('ttlMs', 1, ttlMsMax)
   const conditions = conditionsOf(exchange)
   const value = await contentOf(exchange)
@@ -48,6 +49,7 @@ async function put(exchange: Exchange): Promise<Answer> {
 }
 
 async function remove(exchange: Exchange): Promise<Answer> {
+  refuseOwn(exchange)
   const { ifVersion, ifPresent, ifAbsent } = conditionsOf(exchange)
   if (ifAbsent === true) throw new HttpRefusal('INVALID', 'If-None-Match makes no sense in a DELETE')
   let existed: boolean
@@ -79,11 +81,21 @@ function conditionsOf(exchange: Exchange): Conditions {
   return only === '*' ? { ifPresent: true } : { ifVersion: versionOf(only) }
 }
 
-/** '"3.17.0"' -> [3, 17, 0] */
-function versionOf(tag: string): Version {
-  const match = /^"(\d{1,15})\.(\d{1,15})\.(\d{1,15})"$/.exec(tag.trim())
-  if (match === null) throw new HttpRefusal('INVALID', `If-Match ${tag.slice(0, 60)} is no ETag that this API gave`)
-  return [Number(match[1]), Number(match[2]), Number(match[3])]
+/**
+ * '"3.17.0"' -> [3, 17, 0]. Tags that this API never gave, and weak ones, match nothing (RFC 9110, 13.1.1). Of its own
+ * there is one, so that the comparison is part of the write.
+ */
+function versionOf(header: string): Version {
+  const tags = header.split(',').map(tag => tag.trim())
+  if (!tags.every(tag => /^(?:W\/)?"[^"]*"$/.test(tag)))
+    throw new HttpRefusal('INVALID', `If-Match ${header.slice(0, 60)} is no list of ETags`)
+  const [version, ...more] = tags.flatMap(tag => {
+    const match = /^"(\d{1,15})\.(\d{1,15})\.(\d{1,15})"$/.exec(tag)
+    return match === null ? [] : [[Number(match[1]), Number(match[2]), Number(match[3])] as const]
+  })
+  if (more.length > 0) throw new HttpRefusal('INVALID', 'If-Match of a write names one version')
+  if (version === undefined) throw new HttpRefusal('PRECONDITION_FAILED', 'no entry has an ETag of If-Match')
+  return version
 }
 
 function tagsOf(header: string): readonly string[] {
@@ -92,6 +104,12 @@ function tagsOf(header: string): readonly string[] {
 
 function mapOf(exchange: Exchange): GridMap<Content> {
   return exchange.grid.map(exchange.name('map'), { codec: contentCodec })
+}
+
+/** What the doors themselves remember is not for writing. */
+function refuseOwn(exchange: Exchange): void {
+  if (exchange.name('map').startsWith('skein.'))
+    throw new HttpRefusal('INVALID', 'maps whose names begin with skein. are for reading only')
 }
 
 function absent(exchange: Exchange): HttpRefusal {

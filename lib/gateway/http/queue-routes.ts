@@ -46,7 +46,7 @@ const routes: readonly Route[] = [
         ...token,
         delayMs: optionalNumber(body['delayMs'], 'delayMs', 0, delayMsMax),
         error: optionalText(body['error'], 'error'),
-        isDead: body['dead'] === true,
+        isDead: optionalFlag(body['dead'], 'dead'),
       })),
   },
   {
@@ -85,10 +85,10 @@ async function put(exchange: Exchange, names: QueueNames): Promise<Answer> {
   const expires = exchange.uint('expiresMs', 1, delayMsMax)
   const { write } = exchange
   const queue = queueOf(exchange)
-  names.note(queue.name)
   const content = await contentOf(exchange)
   const begin = (): Promise<string> => queue.put(content, { group, delay, expires, ...write })
   const id = await gateOf(exchange.grid).pass(content.bytes.length, begin)
+  names.note(queue.name)
   return { status: 201, json: { id } }
 }
 
@@ -203,6 +203,12 @@ function optionalText(value: unknown, what: string): string | undefined {
   if (value === undefined) return undefined
   if (typeof value !== 'string') throw new HttpRefusal('INVALID', `${what} must be text`)
   return value.slice(0, 1_000)
+}
+
+function optionalFlag(value: unknown, what: string): boolean {
+  if (value !== undefined && typeof value !== 'boolean')
+    throw new HttpRefusal('INVALID', `${what} must be true or false`)
+  return value === true
 }
 
 function queueOf(exchange: Exchange): Queue<Content> {

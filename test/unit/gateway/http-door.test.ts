@@ -46,6 +46,18 @@ describe('maps', () => {
     expect((await ask('PUT', path, { body: 'x', headers: { 'if-match': 'mine' } })).body).toEqual(refusal('INVALID'))
   })
 
+  test('match no tag of others, and no weak one', async () => {
+    const path = '/v1/maps/m/k'
+    const put = (tags: string): ReturnType<typeof ask> => ask('PUT', path, { body: 'y', headers: { 'if-match': tags } })
+    const etag = (await ask('PUT', path, { body: 'x' })).headers.get('etag') as string
+    for (const tags of ['"mine"', '"mine", "yours"', `W/${etag}`]) {
+      expect((await put(tags)).body).toEqual(refusal('PRECONDITION_FAILED'))
+      expect((await ask('DELETE', path, { headers: { 'if-match': tags } })).status).toBe(412)
+    }
+    expect((await put(`${etag}, "1.1.1"`)).body).toEqual(refusal('INVALID'))
+    expect((await put(`"mine", ${etag}`)).status).toBe(200)
+  })
+
   test('forget an entry after its ttlMs', async () => {
     await ask('PUT', '/v1/maps/m/k?ttlMs=30', { body: 'x' })
     const remaining = Number((await ask('GET', '/v1/maps/m/k')).headers.get('skein-remaining-ms'))
@@ -177,6 +189,12 @@ describe('queues', () => {
     await ask('POST', '/v1/queues/q', { body: 'x' })
     const { body } = await ask('POST', '/v1/queues/q/receive?waitMs=5000')
     expect((body as { messages: unknown[] }).messages).toHaveLength(1)
+  })
+
+  test('are not listed for a put that was refused', async () => {
+    const headers = { 'content-type': 'application/json' }
+    expect((await ask('POST', '/v1/queues/orders', { body: '{', headers })).status).toBe(400)
+    expect((await ask('GET', '/v1/queues')).body).toEqual({ queues: [] })
   })
 
   test('are listed, peeked into, and buried', async () => {
