@@ -36,8 +36,9 @@ export class Ledger {
   readonly respCounters: Map<string, Tally> = new Map()
   readonly counters: Map<string, Tally> = new Map()
 
-  down(peer: ChaosPeer): Outage {
-    const outage = { peer: peer.name, fromMs: performance.now(), toMs: Infinity }
+  /** `afterMs`: so long it must still serve. */
+  down(peer: ChaosPeer, afterMs = 0): Outage {
+    const outage = { peer: peer.name, fromMs: performance.now() + afterMs, toMs: Infinity }
     this.outages.push(outage)
     return outage
   }

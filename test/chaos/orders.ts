@@ -8,12 +8,17 @@ const thinkMs = 20
 const againMs = 20
 const hedgeMs = 1_000
 
+/** An answer other than 2xx, or a failure of the connection. */
+interface Failure {
+  readonly atMs: number
+  readonly kind: string
+  /** e.g. '503 of g2' */
+  readonly what: string
+}
+
 export class Orders {
   readonly accepted: Set<string> = new Set()
-  /** Answers other than 2xx, and failures of connections, by kind. */
-  readonly refusals: Record<string, number> = {}
-  /** The same one by one, and when. */
-  readonly failures: { readonly atMs: number; readonly what: string }[] = []
+  readonly #failures: Failure[] = []
   readonly #flock: Flock
   readonly #chains: { readonly startMs: number; readonly endMs: number }[] = []
   #working: Promise<void>[] = []
@@ -44,6 +49,17 @@ export class Orders {
       .reduce((longest, { startMs, endMs }) => Math.max(longest, (endMs - startMs) / 1_000), 0)
   }
 
+  failedSince(sinceMs: number): readonly Failure[] {
+    return this.#failures.filter(({ atMs }) => atMs >= sinceMs)
+  }
+
+  /** How many failed, by kind. */
+  refusals(sinceMs: number): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = {}
+    for (const { kind } of this.failedSince(sinceMs)) counts[kind] = (counts[kind] ?? 0) + 1
+    return counts
+  }
+
   async #lane(prefix: string, lane: number): Promise<void> {
     for (let n = 0; !this.#isOver; n++) {
       const id = `${prefix}-${lane}-${n}`
@@ -60,13 +76,18 @@ export class Orders {
     const peer = this.#balancer?.next()
     const headers = { 'content-type': 'application/json', 'idempotency-key': id }
     const url = peer?.ready?.flows ?? ''
+    const ready = this.#balancer?.ready
+    const startMs = performance.now()
     const result = await ask(url, 'POST', `/orders/${id}`, JSON.stringify({ id, n }), headers, hedgeMs).then(
       ({ status }) => String(status),
       (error: NodeJS.ErrnoException) => error.code ?? error.message,
     )
     if (/^2\d\d$/.test(result)) return true
-    this.refusals[result] = (this.refusals[result] ?? 0) + 1
-    this.failures.push({ atMs: performance.now(), what: `${result} of ${peer?.name}` })
+    this.#failures.push({
+      atMs: performance.now(),
+      kind: result,
+      what: `${result} of ${peer?.name} after ${Math.round(performance.now() - startMs)} ms, ready were ${ready}`,
+    })
     return false
   }
 }

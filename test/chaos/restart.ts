@@ -1,13 +1,14 @@
 /**
  * Trial `restart`: SIGTERM to all three at the same moment under load, then all are started again in the same folder,
  * where the last one left its spool; and a rolling restart, one after the other. Every accepted message is written once,
- * and in a rolling restart no request fails that a balancer sends to a peer that says it is ready.
+ * and in a rolling restart no request fails that a balancer sends to a peer that says it is ready; nor does any at a door
+ * of a peer that nobody has told to stop, or less than its grace ago, and none of those takes longer than 1.5 s.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Flock } from './flock.ts'
 import { ask, pause } from './http.ts'
-import { Ledger } from './ledger.ts'
+import { Ledger, secondsOf } from './ledger.ts'
 import { Load } from './load.ts'
 import { Orders } from './orders.ts'
 import { emptyQueue, readBack } from './read-back.ts'
@@ -21,13 +22,20 @@ export interface RestartOptions {
 }
 
 const writtenSecondsMax = 30
+const answerSecondsMax = 1.5
+/** `--drain-ms` of the peers: told to stop, they serve on for so long. */
+const drainMs = 1_000
 
 export async function restart({ trials, isKept = false, aroundMs = 2_000, tell }: RestartOptions): Promise<Summary> {
-  const flock = new Flock({ flows: [join(import.meta.dirname, 'flows', 'orders.ts')] })
+  const flock = new Flock({
+    flows: [join(import.meta.dirname, 'flows', 'orders.ts')],
+    args: ['--drain-ms', String(drainMs)],
+  })
   const ledger = new Ledger()
   const orders = new Orders(flock)
   const wrong: string[] = []
   const gaps = { all: 0, rolling: 0 }
+  let slowest = 0
   const seconds = { stop: 0, start: 0, rolling: 0 }
   let spools = 0
   try {
@@ -50,17 +58,14 @@ export async function restart({ trials, isKept = false, aroundMs = 2_000, tell }
         await pause(aroundMs)
         await orders.stop()
         await load.stop()
-        const failed = kind === 'all' ? [] : orders.failures.filter(({ atMs }) => atMs >= sinceMs)
+        if (kind === 'rolling') slowest = Math.max(slowest, secondsOf(ledger.slowest(sinceMs)))
         const found = [
           ...(await readBack(flock.peers, ledger)),
           ...(await written(flock, orders)),
-          ...failed.map(
-            ({ atMs, what }) =>
-              `a request failed in a rolling restart: ${what} at ${((atMs - sinceMs) / 1_000).toFixed(2)} s`,
-          ),
+          ...(kind === 'rolling' ? failed(orders, ledger, sinceMs) : []),
         ]
         wrong.push(...found)
-        const refusals = JSON.stringify(orders.refusals)
+        const refusals = JSON.stringify(orders.refusals(sinceMs))
         const gap = Math.max(ledger.longestChain(sinceMs), orders.longest(sinceMs))
         gaps[kind] = Math.max(gaps[kind], gap)
         tell(
@@ -87,6 +92,7 @@ export async function restart({ trials, isKept = false, aroundMs = 2_000, tell }
         'all started to serving, s, at most': seconds.start,
         'largest gap, full stop, s': gaps.all,
         'largest gap, rolling, s': gaps.rolling,
+        'slowest answer, rolling, s': slowest,
         'rolling round, s, at most': seconds.rolling,
       },
       problems: [...new Set([...wrong, ...complaints])],
@@ -112,7 +118,7 @@ async function stopAll(flock: Flock, ledger: Ledger, wrong: string[]): Promise<r
 async function roll(flock: Flock, ledger: Ledger, wrong: string[]): Promise<number> {
   const startMs = performance.now()
   for (const peer of flock.peers) {
-    const outage = ledger.down(peer)
+    const outage = ledger.down(peer, drainMs)
     const code = await peer.end('SIGTERM')
     if (code !== 0) wrong.push(`${peer.name} ended with ${code}`)
     await flock.startOne(peer)
@@ -125,6 +131,23 @@ async function roll(flock: Flock, ledger: Ledger, wrong: string[]): Promise<numb
     outage.toMs = performance.now()
   }
   return (performance.now() - startMs) / 1_000
+}
+
+/** What no client of a rolling restart may meet. */
+function failed(orders: Orders, ledger: Ledger, sinceMs: number): readonly string[] {
+  const at = (ms: number): string => `at ${((ms - sinceMs) / 1_000).toFixed(2)} s`
+  const bad = ledger
+    .live(sinceMs)
+    .filter(({ startMs, endMs, result }) => result !== 'ok' || endMs - startMs > answerSecondsMax * 1_000)
+  return [
+    ...orders
+      .failedSince(sinceMs)
+      .map(({ atMs, what }) => `a request failed in a rolling restart: ${what} ${at(atMs)}`),
+    ...bad.map(
+      each =>
+        `${each.what} at ${each.peer} in a rolling restart: ${each.result} after ${secondsOf(each)} s ${at(each.startMs)}`,
+    ),
+  ]
 }
 
 /** Waits until every accepted order is a line of the file, then counts lines. */
