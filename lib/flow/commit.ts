@@ -6,20 +6,12 @@
  * Decision: a refused command is halved until the one at fault stands alone, because one stale delivery must not undo
  * the work of the others taken with it.
  */
-import {
-  ConflictError,
-  FullError,
-  GridFullError,
-  IndeterminateError,
-  InvalidError,
-  NotEnoughCopiesError,
-  StaleTokenError,
-  UnavailableError,
-} from '../base/errors.ts'
+import { ConflictError, StaleTokenError } from '../base/errors.ts'
 import type { Env } from '../base/env.ts'
 import type { PartitionId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
 import type { Partitions } from '../grid/handles.ts'
+import { isPassing, isRefusal } from '../grid/outcomes.ts'
 import type { StructureOperation } from '../structures/operations.ts'
 import { sleep } from './pause.ts'
 import type { Fate, Placed, UnitOfWork } from './unit-of-work.ts'
@@ -146,20 +138,6 @@ export async function patiently<T>(run: () => Promise<T>, options: CommitOptions
     }
     await sleep(env, env.random.between(waitMs / 2, waitMs), signal)
   }
-}
-
-export function isPassing(error: unknown): boolean {
-  return (
-    error instanceof UnavailableError ||
-    error instanceof IndeterminateError ||
-    error instanceof FullError ||
-    error instanceof GridFullError ||
-    error instanceof NotEnoughCopiesError
-  )
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof ConflictError || error instanceof StaleTokenError || error instanceof InvalidError
 }
 
 async function fateOf(unit: UnitOfWork, error: unknown, options: CommitOptions): Promise<Fate> {

@@ -5,9 +5,9 @@
  */
 import type { PartitionId } from '../base/ids.ts'
 import type { AddedPiece as Added, CollectedGroup, Group } from '../grid/group-handles.ts'
+import { isPassing } from '../grid/outcomes.ts'
 import { givenUp, groupName, merged, mergedId, piecesOf } from './components/aggregator.ts'
 import type { AggregatorNode } from './components/aggregator.ts'
-import { isPassing } from './commit.ts'
 import { deadOperation } from './components/dead-letter.ts'
 import { pauseMs } from './components/retry.ts'
 import { decodeEnvelope, messageOf, type Envelope } from './envelope.ts'

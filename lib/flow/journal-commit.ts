@@ -3,7 +3,8 @@
  * everything else. One write serves all units of a batch; if the batch is refused each is tried alone, with a write of its own.
  */
 import type { PartitionId } from '../base/ids.ts'
-import { commitAll, isPassing, pauseMs, type CommitOptions } from './commit.ts'
+import { isPassing } from '../grid/outcomes.ts'
+import { commitAll, pauseMs, type CommitOptions } from './commit.ts'
 import { sleep } from './pause.ts'
 import type { Departure, OpenJournal, Written } from './ports.ts'
 import { UnitOfWork, type Fate } from './unit-of-work.ts'

@@ -1,4 +1,4 @@
-/** From what the layers below answer to what a program sees: the one place where outcomes become errors. */
+/** From what the layers below answer to what a program sees: the one place where outcomes become errors, and errors are told apart. */
 import {
   AbortedError,
   ClosedError,
@@ -59,4 +59,20 @@ function refusalError({ code, message, detail }: Refused): SkeinError {
     case 'CLOSED':
       return new ClosedError(message)
   }
+}
+
+/** No quorum, a failover, no room: the same may be well a moment later. */
+export function isPassing(error: unknown): boolean {
+  return (
+    error instanceof UnavailableError ||
+    error instanceof IndeterminateError ||
+    error instanceof FullError ||
+    error instanceof GridFullError ||
+    error instanceof NotEnoughCopiesError
+  )
+}
+
+/** It did not happen, and asked again as it is it would not either. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ConflictError || error instanceof StaleTokenError || error instanceof InvalidError
 }
