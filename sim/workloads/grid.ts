@@ -11,6 +11,8 @@ import { Clients, type Violation, type Workload, type WorkloadContext } from '..
 const deadline = '3s'
 const gatherMs = 25_000
 const groupCount = 3
+/** By default one that was handed back often waits longer than the run lasts. */
+const jobSettings = { backoff: ['200ms', '2s'] } as const
 
 interface Job {
   readonly id: string
@@ -183,7 +185,7 @@ class GridWorkload implements Workload {
     this.#jobs.push(job)
     const { id, group, ordinal } = job
     const put = (grid: MemberGrid): Promise<string> =>
-      grid.queue<Job>('jobs').put({ id, group, ordinal }, { id, deadline })
+      grid.queue<Job>('jobs', jobSettings).put({ id, group, ordinal }, { id, deadline })
     this.#run(node, 'queue.put', put, ran => {
       job.isCertain = ran.kind === 'done'
       next()
@@ -195,7 +197,7 @@ class GridWorkload implements Workload {
   }
 
   async #takeJobs(grid: MemberGrid, max: number): Promise<void> {
-    const taken = await grid.queue<Job>('jobs').receive({ max, wait: '100ms', lease: '2s', deadline })
+    const taken = await grid.queue<Job>('jobs', jobSettings).receive({ max, wait: '100ms', lease: '2s', deadline })
     for (const message of taken) {
       await grid.transaction(
         tx => {
