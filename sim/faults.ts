@@ -27,6 +27,8 @@ export const faultKinds = [
   'isolate',
   'one-way',
   'partial',
+  'deposed',
+  'contested',
   'flapping',
   'slow-link',
   'broken-link',
@@ -146,6 +148,31 @@ export const faults: Readonly<Record<FaultKind, (arena: Arena) => Fault | undefi
     const pairs = names.slice(1).map((name, i) => [names[i] as string, name] as const)
     const some = pairs.slice(0, arena.random.int(1, Math.max(1, pairs.length - 1)))
     return onWires(arena, cutPairs(some), some.map(pair => pair.join('-')).join(' '))
+  },
+
+  /** An owner and the leader do not hear each other, and everybody else hears both: it is deposed while clients still reach it. */
+  deposed: arena => {
+    const leader = arena.cluster.leader()
+    const owners = arena.cluster.machines.filter(machine => machine !== leader && machine.running !== undefined)
+    const owner = arena.random.pick(owners)
+    if (leader === undefined || owner === undefined) return undefined
+    return onWires(arena, cutPairs([[leader.name, owner.name]]), `${owner.name} by ${leader.name}`)
+  },
+
+  /** The leader is cut off while all links are slow: candidates cross each other, and the old leader does not know. */
+  contested: arena => {
+    const leader = arena.cluster.leader()
+    if (leader === undefined) return undefined
+    const names = namesOf(arena)
+    const others = names.filter(name => name !== leader.name)
+    const delayMaxMs = arena.random.pick([10, 40, 120]) as number
+    const slow = slowLink(names, delayMaxMs, arena.random.fork('contested'))
+    const apart = cut(others, [leader.name])
+    const rule: Rule = (packet, nowMs) => {
+      const fate = apart(packet, nowMs)
+      return fate.kind === 'pass' ? slow(packet, nowMs) : fate
+    }
+    return onWires(arena, rule, `${leader.name} ${delayMaxMs} ms`)
   },
 
   flapping: arena => {

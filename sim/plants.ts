@@ -14,6 +14,7 @@ import { Transactions } from '../lib/replication/transactions.ts'
 import { Turn } from '../lib/replication/turn.ts'
 import { MapStructure } from '../lib/structures/map.ts'
 import { QueueStructure } from '../lib/structures/queue.ts'
+import { Structures } from '../lib/structures/structures.ts'
 import type { PlantName } from './scenarios.ts'
 
 /** Replaces a method; `make` gets the original. Returns how to put it back. */
@@ -192,16 +193,17 @@ const plants: Readonly<Record<PlantName, () => () => void>> = {
       ),
     ),
 
-  /** Copies apply expiries and delays by their own clocks. */
+  /** Copies apply expiries and delays by clocks of their own, some seconds apart from the owner's. */
   'backup-clock': () =>
     all(
       tellOwner(),
       patch(
-        PartitionState.prototype,
-        'apply',
+        Structures.prototype,
+        'execute',
         original =>
-          function (this: PartitionState, entry: LogEntry, monotonicMs: number): Outcome | undefined {
-            return original.call(this, isOwner ? entry : { ...entry, atMs: entry.atMs + 900_000 }, monotonicMs)
+          function (this: Structures, ...args: Parameters<Structures['execute']>) {
+            const [operation, context] = args
+            return original.call(this, operation, isOwner ? context : { ...context, atMs: context.atMs + 3_000 })
           },
       ),
     ),

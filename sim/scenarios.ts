@@ -9,6 +9,7 @@ export const scenarioNames = [
   'cuts',
   'pauses',
   'clocks',
+  'elections',
   'datagrams',
   'grid',
   'flow',
@@ -21,9 +22,21 @@ export const scenarioKinds: Readonly<
 > = {
   calm: [],
   crashes: ['crash', 'leave'],
-  cuts: ['split', 'isolate', 'one-way', 'partial', 'flapping', 'broken-link', 'broken-lane', 'slow-link'],
+  cuts: [
+    'split',
+    'isolate',
+    'one-way',
+    'partial',
+    'deposed',
+    'contested',
+    'flapping',
+    'broken-link',
+    'broken-lane',
+    'slow-link',
+  ],
   pauses: ['stop', 'slow', 'suspend', 'slow-disk'],
   clocks: ['wall-jump', 'suspend', 'stop'],
+  elections: ['contested', 'contested', 'crash', 'stop'],
   datagrams: ['datagrams', 'broken-lane', 'crash'],
 }
 

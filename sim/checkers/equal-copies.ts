@@ -1,4 +1,9 @@
-/** Copies of a partition that have applied the same entries are equal: the members compare now and then, this at the end. */
+/**
+ * Copies of a partition that have applied the same entries are equal: the members compare what they folded now and then,
+ * this compares at the end what they hold, record by record.
+ */
+import { hashValue } from '../../lib/base/hash.ts'
+import type { SnapshotCursor } from '../../lib/replication/snapshot.ts'
 import type { Cluster } from '../cluster.ts'
 
 /** Partitions whose copies differ, with who holds what. */
@@ -9,11 +14,18 @@ export function unequalCopies(cluster: Cluster): string[] {
     const members = entry === undefined ? [] : [entry.owner ?? '', ...entry.backups]
     const held = members.flatMap(member => {
       const state = cluster.machineOf(member)?.running?.peer.driver.replication.partition(partition)?.held?.state
-      return state === undefined ? [] : [{ member, appliedIndex: state.appliedIndex, hash: state.hash }]
+      return state === undefined ? [] : [{ member, appliedIndex: state.appliedIndex, hash: hashOf(state.snapshot()) }]
     })
     for (const same of Map.groupBy(held, ({ appliedIndex }) => appliedIndex).values())
       if (new Set(same.map(({ hash }) => hash)).size > 1)
         problems.push(`partition ${partition}: ${same.map(one => `${one.member} ${one.hash}`).join(', ')}`)
   }
   return problems
+}
+
+/** Of all records, in whatever order a copy keeps them. */
+function hashOf(cursor: SnapshotCursor): number {
+  let sum = 0
+  for (const record of cursor.next(Infinity) ?? []) sum = (sum + hashValue(record)) >>> 0
+  return sum
 }

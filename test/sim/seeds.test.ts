@@ -6,7 +6,7 @@ import { plantNames, scenarioNames } from '../../sim/scenarios.ts'
 import seeds from '../../sim/seeds.json' with { type: 'json' }
 
 const timeoutMs = 120_000
-const seedsTriedMax = 8
+const seedsTriedMax = 40
 
 describe('seeds that found something once', () => {
   test.for(seeds)('seed $seed: $found', { timeout: timeoutMs }, async ({ seed, scenario }) => {
@@ -37,34 +37,38 @@ test.for(['grid', 'flow'] as const)('the %s workload gets its work done', { time
   expect(doneCount).toBeGreaterThan(100)
 })
 
-/** Where each bug is found, fast; a seed draws another run when what is drawn changes, so the next few are tried too. */
+/**
+ * Where each bug is found soon: by at least one seed in four, in the scenario that suits it. Which seed it is changes with
+ * every draw that is added anywhere, so that many are tried.
+ */
 const findings = [
-  { plant: 'no-epoch-check', seed: 1, scenario: 'random' },
-  { plant: 'early-acknowledgement', seed: 1, scenario: 'random' },
-  { plant: 'no-lease-check', seed: 2, scenario: 'random' },
-  { plant: 'deposed-leader-grants', seed: 1, scenario: 'random' },
-  { plant: 'early-promotion', seed: 1, scenario: 'random' },
-  { plant: 'double-vote', seed: 6, scenario: 'cuts' },
-  { plant: 'lost-results', seed: 1, scenario: 'random' },
-  { plant: 'unreplicated-decisions', seed: 1, scenario: 'random' },
-  { plant: 'unreplicated-prepares', seed: 1, scenario: 'random' },
-  { plant: 'unlogged-queue-leases', seed: 1, scenario: 'random' },
-  { plant: 'backup-clock', seed: 1, scenario: 'random' },
-  { plant: 'processor-at-backup', seed: 1, scenario: 'random' },
+  { plant: 'no-epoch-check', scenario: 'elections' },
+  { plant: 'early-acknowledgement', scenario: 'random' },
+  { plant: 'no-lease-check', scenario: 'cuts' },
+  { plant: 'deposed-leader-grants', scenario: 'cuts' },
+  { plant: 'early-promotion', scenario: 'random' },
+  { plant: 'double-vote', scenario: 'elections' },
+  { plant: 'lost-results', scenario: 'random' },
+  { plant: 'unreplicated-decisions', scenario: 'random' },
+  { plant: 'unreplicated-prepares', scenario: 'random' },
+  { plant: 'unlogged-queue-leases', scenario: 'random' },
+  { plant: 'backup-clock', scenario: 'random' },
+  { plant: 'processor-at-backup', scenario: 'random' },
 ] as const
 
 describe('a planted bug is found', () => {
-  test('each one that there is, by a seed of its own', () => {
+  test('each one that there is, by a scenario of its own', () => {
     expect(findings.map(({ plant }) => plant)).toEqual(plantNames)
   })
 
-  test.for(findings)('$plant by seed $seed or one soon after', { timeout: timeoutMs }, async finding => {
-    let foundCount = 0
-    for (let next = 0; next < seedsTriedMax && foundCount === 0; next++) {
-      const seed = finding.seed + next
-      foundCount = (await runSeed({ faultsMs: 20_000, ...finding, seed })).violations.length
+  test.for(findings)('$plant in the scenario $scenario', { timeout: timeoutMs }, async finding => {
+    // By a checker: an assertion that broke says where, and not that anybody outside could have seen it.
+    const seen = new Set<string>()
+    for (let seed = 1; seed <= seedsTriedMax && seen.size === 0; seed++) {
+      const { violations } = await runSeed({ faultsMs: 20_000, ...finding, seed })
+      for (const { checker } of violations) if (checker !== 'no-crash') seen.add(checker)
     }
-    expect(foundCount).toBeGreaterThan(0)
+    expect(seen.size).toBeGreaterThan(0)
   })
 })
 
