@@ -242,7 +242,7 @@ function timeless(reply: string): string {
 }
 
 /** As it goes over the wire. */
-function bytesOf({ words: texts, isInline }: RandomCommand): Buffer {
+export function bytesOf({ words: texts, isInline }: RandomCommand): Buffer {
   const text = isInline
     ? `${texts.map(quoted).join(' ')}\r\n`
     : `*${texts.length}\r\n${texts.map(word => `$${word.length}\r\n${word}\r\n`).join('')}`

@@ -68,6 +68,10 @@ export class Reader {
     return reply
   }
 
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
   async rest(): Promise<string> {
     await this.#until(() => false)
     return this.#text
