@@ -1,7 +1,8 @@
 /**
  * A partition's data as operations that make it anew in another cluster: what a spool holds. Versions, fences and
- * tokens are the old cluster's and are left behind, as are locks, leases and remembered keys; messages keep their order
- * and lose their count of attempts; a group that timed out comes back as closed by hand.
+ * tokens are the old cluster's and are left behind, as are locks and leases; messages keep their order and their count of
+ * attempts, keys of requests their results, so that who asks again after the stop is not served twice; a group that timed
+ * out comes back as closed by hand.
  */
 import type { Plain } from '../base/shape.ts'
 import type { SnapshotRecord } from '../replication/state-machine.ts'
@@ -54,6 +55,11 @@ function* recordOperations(
       return yield* keyspaceOperations(reading, key, record)
     case 'group':
       return yield* openGroupOperations(reading, name, key, record)
+    case 'once': {
+      const [forgetAtMs, results] = record as unknown as readonly [number, readonly Plain[]]
+      if (forgetAtMs > nowMs) yield { kind: 'once.remember', key, rememberMs: Math.ceil(forgetAtMs - nowMs), results }
+      return
+    }
     case 'closed':
       return yield* closedGroupOperations(reading, name, Number(key))
     default:
@@ -62,7 +68,7 @@ function* recordOperations(
 }
 
 function messageOperation(queue: string, record: Plain, nowMs: number): StructureOperation {
-  const [id, body, headers, group, , notBeforeMs, expiresAtMs] = record as unknown as readonly [
+  const [id, body, headers, group, , notBeforeMs, expiresAtMs, attempt] = record as unknown as readonly [
     string,
     Uint8Array,
     Plain,
@@ -70,9 +76,10 @@ function messageOperation(queue: string, record: Plain, nowMs: number): Structur
     number,
     number,
     number,
+    number,
   ]
   const delayMs = notBeforeMs > nowMs ? Math.ceil(notBeforeMs - nowMs) : undefined
-  const rest = { headers, group: group ?? undefined, delayMs, expiresMs: leftMs(expiresAtMs, nowMs) }
+  const rest = { headers, group: group ?? undefined, delayMs, expiresMs: leftMs(expiresAtMs, nowMs), attempt }
   return { kind: 'queue.put', queue, id, body, ...rest }
 }
 

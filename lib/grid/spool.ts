@@ -7,6 +7,7 @@
  * itself (0600, removed after) is the command line's.
  */
 import { crc32 } from 'node:zlib'
+import { plainBytes } from '../base/bytes.ts'
 import { InvalidError, MalformedError } from '../base/errors.ts'
 import type { PartitionId } from '../base/ids.ts'
 import { list, oneOf, record, string, uint, type Shape } from '../base/shape.ts'
@@ -70,6 +71,7 @@ export async function* spoolChunks(calls: Calls, shards: Shards): AsyncIterable<
 
 function valueBytesOf(operation: StructureOperation): number {
   if ('body' in operation) return operation.body.length
+  if (operation.kind === 'once.remember') return plainBytes(operation.results)
   if (operation.kind === 'keyspace.push') return operation.values.reduce((sum, value) => sum + value.length, 0)
   return 'value' in operation && operation.value instanceof Uint8Array ? operation.value.length : 0
 }

@@ -29,10 +29,10 @@ export type Message = readonly [
 export type Put = Extract<QueueOperation, { readonly kind: 'queue.put' }>
 
 export function messageOf(put: Put, { epoch, index, ordinal, atMs }: ApplyContext): Message {
-  const { id, body, headers = null, group = null, delayMs, expiresMs } = put
+  const { id, body, headers = null, group = null, delayMs, expiresMs, attempt = 0 } = put
   const notBeforeMs = delayMs === undefined || delayMs === 0 ? 0 : dueAtMs(atMs, delayMs)
   const version: Version = [epoch, index, ordinal]
-  return [id, body, headers, group, atMs, notBeforeMs, dueAtMs(atMs, expiresMs), 0, 0, '', 0, null, version]
+  return [id, body, headers, group, atMs, notBeforeMs, dueAtMs(atMs, expiresMs), attempt, 0, '', 0, null, version]
 }
 
 /** One more delivery begins. */

@@ -42,14 +42,12 @@ export class OnceStructure implements Structure<OnceOperation, OnceQuery> {
   }
 
   grows(operation: OnceOperation): boolean {
-    return operation.kind === 'once.run'
+    return operation.kind !== 'once.forget'
   }
 
   check(operation: OnceOperation, context: ApplyContext): Refusal | undefined {
     if (operation.kind !== 'once.run' || this.#live(operation.key, context.atMs) !== undefined) return undefined
-    if (this.#partition.store.count(space) >= rememberedMax) {
-      return refusal('FULL', `${rememberedMax} keys are remembered here`, rememberedMax)
-    }
+    if (this.#isFull) return refusal('FULL', `${rememberedMax} keys are remembered here`, rememberedMax)
     for (const [at, inner] of operation.operations.entries()) {
       if (inner.kind === 'once.run') return refusal('INVALID', 'once.run cannot be nested')
       const refused = this.#runner.check(inner, innerContext(context, at))
@@ -64,11 +62,15 @@ export class OnceStructure implements Structure<OnceOperation, OnceQuery> {
       return isDue(this.#get(key)?.[0] ?? 0, context.atMs) && this.#forget(key)
     }
     const seen = this.#live(key, context.atMs)
+    const forgetAtMs = dueAtMs(context.atMs, operation.rememberMs)
+    if (operation.kind === 'once.remember') {
+      if (seen !== undefined || this.#isFull) return false
+      this.#remember(key, [forgetAtMs, operation.results])
+      return true
+    }
     if (seen !== undefined) return [true, seen[1]]
     const results = operation.operations.map((inner, at) => this.#runner.execute(inner, innerContext(context, at)))
-    const memory: Memory = [dueAtMs(context.atMs, operation.rememberMs), results]
-    this.#partition.store.put(space, key, memory)
-    this.#memories.set(key, memory[0], null)
+    this.#remember(key, [forgetAtMs, results])
     return [false, results]
   }
 
@@ -94,6 +96,15 @@ export class OnceStructure implements Structure<OnceOperation, OnceQuery> {
       return true
     })
     return out
+  }
+
+  get #isFull(): boolean {
+    return this.#partition.store.count(space) >= rememberedMax
+  }
+
+  #remember(key: string, memory: Memory): void {
+    this.#partition.store.put(space, key, memory)
+    this.#memories.set(key, memory[0], null)
   }
 
   #forget(key: string): boolean {

@@ -6,7 +6,7 @@
  * ifAbsent, a token) is judged before the command. So replication refuses a second change of the same key, but for appends
  * to one group of a queue. What is impossible all the same by the time it runs does nothing and returns null.
  */
-import { lazy, list, record, string, uint, variants, type Shape } from '../base/shape.ts'
+import { lazy, list, plain, record, string, uint, variants, type Plain, type Shape } from '../base/shape.ts'
 import { groupOperations, groupQueries, type GroupOperation, type GroupQuery } from './group-operations.ts'
 import {
   keyspaceOperations,
@@ -21,6 +21,9 @@ import { mapOperations, mapQueries, type MapOperation, type MapQuery } from './m
 import { deadOperations, queueOperations, queueQueries } from './queue-operations.ts'
 import type { DeadOperation, QueueOperation, QueueQuery } from './queue-operations.ts'
 
+/** In one `once.run`. */
+const operationsMax = 1_000
+
 export type OnceOperation =
   /**
    * -> [isRepeat, results]. Runs `operations` if `key` was not seen within `rememberMs`, else answers what they returned
@@ -31,6 +34,13 @@ export type OnceOperation =
       readonly key: string
       readonly rememberMs: number
       readonly operations: readonly StructureOperation[]
+    }
+  /** -> whether it is news. As if operations under `key` had returned `results`; where 100,000 keys are remembered it does nothing. */
+  | {
+      readonly kind: 'once.remember'
+      readonly key: string
+      readonly rememberMs: number
+      readonly results: readonly Plain[]
     }
   /** Housekeeping -> whether it went. */
   | { readonly kind: 'once.forget'; readonly key: string }
@@ -67,11 +77,12 @@ export const operationShape: Shape<StructureOperation> = variants<StructureOpera
       rememberMs: uint,
       operations: list(
         lazy(() => operationShape),
-        1_000,
+        operationsMax,
       ),
     }),
   ],
   'once.forget': [101, record({ key: string })],
+  'once.remember': [102, record({ key: string, rememberMs: uint, results: list(plain, operationsMax) })],
 })
 
 export const queryShape: Shape<StructureQuery> = variants<StructureQuery>({

@@ -46,6 +46,8 @@ export type QueueOperation =
       readonly delayMs?: number | undefined
       readonly expiresMs?: number | undefined
       readonly options?: QueueOptions | undefined
+      /** Deliveries that it has had, elsewhere. Default 0. */
+      readonly attempt?: number | undefined
     }
   /** -> Taken[], oldest first, [] if none is ready. `max` 1..1,000. Without `leaseMs` a session's lease lasts as long as the session, nobody's 30 s. */
   | {
@@ -174,6 +176,7 @@ export const queueOperations: Cases<QueueOperation> = cases<QueueOperation>({
       delayMs: optional(uint),
       expiresMs: optional(uint),
       options,
+      attempt: optional(uint),
     },
   ],
   'queue.take': [21, { queue, max: uint, leaseMs: optional(uint), holder, options }],

@@ -6,7 +6,8 @@ import { ask, pause } from './http.ts'
 const lanes = 6
 const thinkMs = 20
 const againMs = 20
-const hedgeMs = 1_000
+/** Later than this is no answer. */
+const answerMsMax = 1_500
 
 /** An answer other than 2xx, or a failure of the connection. */
 interface Failure {
@@ -78,7 +79,7 @@ export class Orders {
     const url = peer?.ready?.flows ?? ''
     const ready = this.#balancer?.ready
     const startMs = performance.now()
-    const result = await ask(url, 'POST', `/orders/${id}`, JSON.stringify({ id, n }), headers, hedgeMs).then(
+    const result = await ask(url, 'POST', `/orders/${id}`, JSON.stringify({ id, n }), headers, answerMsMax).then(
       ({ status }) => String(status),
       (error: NodeJS.ErrnoException) => error.code ?? error.message,
     )

@@ -83,6 +83,7 @@ const operation = fc.oneof(
     rememberMs: ms,
     operations: fc.constant([{ kind: 'counter.add', counter: 'o', by: 1 }]),
   }),
+  op('once.remember', { key: name, rememberMs: ms, results: fc.array(fc.nat(9), { maxLength: 2 }) }),
 )
 
 const session = fc.constantFrom('goose#1', 'goose#2')

@@ -21,10 +21,15 @@ async function filled() {
       .group('join', { complete: { each: ['head', 'payload'] } })
       .add('d1', { source: 'head', id: 'h', body: bytes('h') }),
     grid.group('join', { complete: { size: 1 } }).add('d2', { source: 'head', id: 'h', body: bytes('h') }),
+    grid.counter('once').add(7, { idempotencyKey: 'k1', remember: '1h' }),
+    grid.counter('gone').add(7, { idempotencyKey: 'k2', remember: '1s' }),
+    grid.queue('tried').put('m'),
   ]
   await env.until(Promise.all(work))
   const [taken] = await env.until(grid.queue('orders').receive())
   await env.until(taken?.nack({ isDead: true, error: 'no' }) ?? Promise.resolve())
+  const [tried] = await env.until(grid.queue('tried').receive())
+  await env.until(tried?.nack({ delay: '1ms' }) ?? Promise.resolve())
   await env.advance(2_000)
   return { env, grid }
 }
@@ -70,6 +75,23 @@ test('another cluster holds everything that was spooled, once, however often it 
   expect(await run(group.counts())).toMatchObject({ open: 1, closed: 1 })
   const piece = { source: 'payload', id: 'p', body: bytes('p') }
   expect(await run(group.add('d1', piece))).toMatchObject({ state: 'closed', pieces: 2 })
+})
+
+test('who asks again with a key after the load is not served twice, and a message has still been tried as often', async () => {
+  const { env, grid } = await filled()
+  const chunks = await env.until(collect(grid.spool()))
+  const [cluster, other] = LoneCluster.of('two') as [LoneCluster, MemberGrid]
+  cluster.env.monotonicMs = env.monotonicMs
+  const run = <T>(promise: Promise<T>): Promise<T> => cluster.env.until(promise)
+  await run(other.load(torn(chunks, 1_000)))
+
+  expect(await run(other.counter('once').add(7, { idempotencyKey: 'k1' }))).toBe(7)
+  expect(await run(other.counter('once').get())).toBe(7)
+  expect(await run(other.counter('gone').add(7, { idempotencyKey: 'k2' }))).toBe(14)
+  const [message] = await run(other.queue('tried').receive({ wait: '1s' }))
+  expect([message?.body, message?.attempt]).toEqual(['m', 2])
+  await cluster.env.advance(3_600_000)
+  expect(await run(other.counter('once').add(7, { idempotencyKey: 'k1' }))).toBe(14)
 })
 
 test('a spool that was cut off or changed is not taken for a whole one', async () => {

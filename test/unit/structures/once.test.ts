@@ -35,6 +35,19 @@ describe('once', () => {
     expect(tape.run({ kind: 'once.forget', key: 'request-1' })).toBe(false)
   })
 
+  test('remembers what ran elsewhere, and nothing in the place of what it knows', () => {
+    const tape = new Tape()
+    const remember = { kind: 'once.remember', key: 'request-1', rememberMs: 1_000, results: [7, 8] } as never
+    expect(tape.run(remember)).toBe(true)
+    expect(tape.run(once([add, add]))).toEqual([true, [7, 8]])
+    expect(tape.ask({ kind: 'counter.get', counter: 'c' })).toBe(0)
+    tape.wait(1_000)
+    tape.tend()
+    expect(tape.run(once([add, add]))).toEqual([false, [1, 2]])
+    expect(tape.run(remember)).toBe(false)
+    expect(tape.ask({ kind: 'once.get', key: 'request-1' })).toEqual([1, 2])
+  })
+
   test('locks what its operations lock, and is not nested', () => {
     const tape = new Tape()
     expect(tape.machine.locks(once([add]))).toEqual(['once:request-1', 'counter:c'])

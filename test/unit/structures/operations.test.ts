@@ -18,6 +18,7 @@ const operations: readonly StructureOperation[] = [
   { kind: 'group.add', group: 'g', key: 'k', source: 's', id: 'i', body, complete: { each: ['s'] }, surplus: 'refuse' },
   { kind: 'keyspace.set', key: 'k', value: body, condition: 'absent', ttlMs: -4 },
   { kind: 'once.run', key: 'k', rememberMs: 1, operations: [{ kind: 'counter.add', counter: 'c', by: 1 }] },
+  { kind: 'once.remember', key: 'k', rememberMs: 1, results: [[1, null], 'a'] },
 ]
 const queries: readonly StructureQuery[] = [
   { kind: 'map.entries', map: 'm', after: 'k', max: 10 },
@@ -77,6 +78,7 @@ describe('operations and queries', () => {
       'group.add',
       'keyspace.set',
       'once.run',
+      'once.remember',
     ] satisfies Plain)
   })
 })
@@ -85,7 +87,9 @@ describe('operations and queries', () => {
 function numbersOf(value: unknown, path: readonly (string | number)[] = []): (readonly (string | number)[])[] {
   if (typeof value === 'number') return [path]
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return []
-  return Object.entries(value).flatMap(([name, inner]) => (name === 'headers' ? [] : numbersOf(inner, [...path, name])))
+  return Object.entries(value).flatMap(([name, inner]) =>
+    name === 'headers' || name === 'results' ? [] : numbersOf(inner, [...path, name]),
+  )
 }
 
 function withValue(
