@@ -1,7 +1,12 @@
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { checkEach, checkOne, type Call } from '../../../../sim/checkers/linearizability.ts'
-import { registerModel, type RegisterInput, type RegisterOutput } from '../../../../sim/checkers/register.ts'
+import {
+  checkRegisters,
+  registerModel,
+  type RegisterInput,
+  type RegisterOutput,
+} from '../../../../sim/checkers/register.ts'
 import { knownVerdicts, verdictOf } from './histories.ts'
 
 type RegisterCall = Call<RegisterInput, RegisterOutput>
@@ -89,6 +94,25 @@ test('says undecided when the work runs out', () => {
   expect(checkEach(registerModel, new Map([['hard', calls]]), 100_000)).toEqual({
     verdict: 'undecided',
     keys: ['hard'],
+  })
+})
+
+describe('many registers', () => {
+  const verdictOfOne = (calls: readonly RegisterCall[]): string => checkRegisters(new Map([['k', calls]])).verdict
+
+  test('are decided though many writes of unknown outcome run beside each other', () => {
+    const calls: RegisterCall[] = []
+    for (let i = 0; i < 60; i++) calls.push(write(`lost${i}`, i, Infinity))
+    for (let i = 0; i < 40; i++)
+      calls.push(write(`v${i}`, 100 + 4 * i, 101 + 4 * i), read(`v${i}`, 102 + 4 * i, 103 + 4 * i))
+    expect(verdictOfOne(calls)).toBe('linearizable')
+  })
+
+  test('count a write of unknown outcome that somebody saw, or that alone explains a comparison that failed', () => {
+    expect(verdictOfOne([write('a', 0, 1), write('b', 2, Infinity), read('b', 3, 4)])).toBe('linearizable')
+    expect(verdictOfOne([write('a', 0, 1), write('b', 2, Infinity), swap('a', 'c', false, 3, 4)])).toBe('linearizable')
+    expect(verdictOfOne([write('a', 0, 1), swap('a', 'c', false, 3, 4)])).toBe('violated')
+    expect(verdictOfOne([write('a', 0, 1), write('b', 2, Infinity), read('b', 3, 4), read('a', 5, 6)])).toBe('violated')
   })
 })
 
