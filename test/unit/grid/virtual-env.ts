@@ -14,11 +14,13 @@ export class VirtualEnv implements Env {
   readonly random: Prng = new Prng('grid tests')
   readonly events: Emit[] = []
   monotonicMs = 1_000
+  /** What the wall clock was set to beside its course. */
+  wallLeapMs = 0
   #timers = new Set<Timer>()
   #turns: (() => void)[] = []
 
   now(): Instant {
-    return { monotonicMs: this.monotonicMs, wallMs: 1_700_000_000_000 + this.monotonicMs }
+    return { monotonicMs: this.monotonicMs, wallMs: 1_700_000_000_000 + this.monotonicMs + this.wallLeapMs }
   }
 
   at(monotonicMs: number, callback: () => void): () => void {
