@@ -178,7 +178,8 @@ export class Connection implements Client {
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      this.#port.refused(protocolCode(error.message), error.message, this)
+      const code = error.limit === undefined ? 'malformed' : limitCodes[error.limit]
+      this.#port.refused(code, error.message, this)
       this.#answerNow(new ErrorReply(`ERR Protocol error: ${error.message}`))
       this.quit()
     }
@@ -333,11 +334,7 @@ export class Connection implements Client {
   }
 }
 
-/** Which of the parser's limits it was over, by Redis' words for it. */
-function protocolCode(message: string): RespRefusalCode {
-  if (/multibulk (?:length|count)/.test(message)) return 'too-many-arguments'
-  return /bulk length|too large/.test(message) ? 'too-large' : 'malformed'
-}
+const limitCodes = { argumentsMax: 'too-many-arguments', valueBytesMax: 'too-large' } as const
 
 function isLarge(reply: Reply): boolean {
   if (reply instanceof Uint8Array) return reply.length >= largeReplyBytes

@@ -19,8 +19,15 @@ export const strangerLimits: ParserLimits = { valueBytesMax: 16_384, commandByte
 /** A line of lengths, or an inline command. Redis' PROTO_INLINE_MAX_SIZE. */
 const lineBytesMax = 65_536
 
-/** Ends the connection, after its message was sent. */
-export class ProtocolError extends Error {}
+/** Ends the connection, after its message was sent. `limit`: which one was passed; undefined: it is not the protocol. */
+export class ProtocolError extends Error {
+  readonly limit: 'argumentsMax' | 'valueBytesMax' | undefined
+
+  constructor(message: string, limit?: ProtocolError['limit']) {
+    super(message)
+    this.limit = limit
+  }
+}
 
 const carriageReturn = 13
 const lineFeed = 10
@@ -119,7 +126,10 @@ export class RequestParser {
     const count = lengthOf(line)
     if (count === undefined || count > this.limits.argumentsMax) {
       const isStranger = count !== undefined && this.#isStranger()
-      throw new ProtocolError(isStranger ? 'unauthenticated multibulk length' : 'invalid multibulk length')
+      throw new ProtocolError(
+        isStranger ? 'unauthenticated multibulk length' : 'invalid multibulk length',
+        count === undefined ? undefined : 'argumentsMax',
+      )
     }
     // *0 and *-1 are no commands.
     this.#argumentsLeft = count <= 0 ? -1 : count
@@ -130,9 +140,13 @@ export class RequestParser {
     const bytes = lengthOf(line)
     if (bytes === undefined || bytes < 0 || bytes > this.limits.valueBytesMax) {
       const isStranger = bytes !== undefined && bytes >= 0 && this.#isStranger()
-      throw new ProtocolError(isStranger ? 'unauthenticated bulk length' : 'invalid bulk length')
+      throw new ProtocolError(
+        isStranger ? 'unauthenticated bulk length' : 'invalid bulk length',
+        bytes === undefined || bytes < 0 ? undefined : 'valueBytesMax',
+      )
     }
-    if (this.#commandBytes + bytes > this.limits.commandBytesMax) throw new ProtocolError('command too large')
+    if (this.#commandBytes + bytes > this.limits.commandBytesMax)
+      throw new ProtocolError('command too large', 'valueBytesMax')
     this.#valueBytes = bytes
   }
 

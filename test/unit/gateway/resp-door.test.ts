@@ -344,30 +344,6 @@ test('garbage ends a connection with one line in the log, and nothing else', asy
   expect(await client().ping()).toBe('PONG')
 })
 
-describe('what it refuses is in the log once, with what to do:', () => {
-  test.each([
-    ['bytes that are no command', '\xff\x00\xfe\r\n', 'malformed'],
-    ['HTTP', 'POST /v1/cluster HTTP/1.1\r\n\r\n', 'http'],
-    ['a value of 1 GB', '*2\r\n$1073741824\r\n', 'too-large'],
-    ['1 G arguments', '*1073741824\r\n', 'too-many-arguments'],
-    ['who gives no token', 'GET a\r\n', 'unauthorized'],
-    ['who gives a wrong token', 'AUTH wrong\r\n', 'unauthorized'],
-  ])('%s', async (_, bytes, code) => {
-    const isGuarded = code === 'unauthorized'
-    if (isGuarded) doors.push(await startRespDoor(here.grid, { listen: '127.0.0.1:0', accessToken: 'hush' }))
-    for (let times = 0; times < 3; times++) {
-      const { say, socket } = await raw(isGuarded ? doors.length - 1 : 0)
-      socket.resume()
-      say(`${bytes}QUIT\r\n`)
-      socket.end()
-      await once(socket, 'close')
-    }
-    const lines = here.events.filter(({ event }) => event === 'resp.refused')
-    expect(lines.map(({ fields }) => [fields['door'], fields['code']])).toEqual([['RESP door', code]])
-    expect(lines[0]?.fields['remedy']).toEqual(expect.any(String))
-  })
-})
-
 test('a client that talks on after garbage hears why, and is cut off', async () => {
   const socket = connect({ port: (doors[0] as Door).port, host: '127.0.0.1', allowHalfOpen: true })
   sockets.push(socket)
