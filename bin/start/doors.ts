@@ -1,5 +1,5 @@
 /** The doors of one peer: those that were asked for, where they listen, and how they close. */
-import type { Door } from '../../lib/gateway/door.ts'
+import { guardedAddress, type Door } from '../../lib/gateway/door.ts'
 import { startHttpDoor } from '../../lib/gateway/http/http-door.ts'
 import { orderStop } from './stop-order.ts'
 import { startRespDoor } from '../../lib/gateway/resp/resp-door.ts'
@@ -14,6 +14,12 @@ export interface PeerDoors {
   /** They will close soon. */
   part(): void
   close(): Promise<void>
+}
+
+/** Throws InvalidError if a door would be open to other machines without a token: before anything is founded or joined. */
+export function checkDoors({ http, resp }: Settings, accessToken: string | undefined): void {
+  if (http !== undefined) guardedAddress({ listen: http, accessToken }, 'the HTTP door')
+  if (resp !== undefined) guardedAddress({ listen: resp, accessToken }, 'the RESP door')
 }
 
 /** `leave`: what to do when the admin door is asked to make this peer leave. `isServing`: whether data may be touched. */

@@ -7,7 +7,7 @@ import { onStopOrder } from './stop-order.ts'
 import type { Grid } from '../../lib/grid/handles.ts'
 import { startGrid } from '../../lib/grid/join.ts'
 import { banner, readyLine, type Opened } from './banner.ts'
-import { openDoors } from './doors.ts'
+import { checkDoors, openDoors } from './doors.ts'
 import { flowHttpDefault, listenDefault, type StartSettings } from './flags.ts'
 import { loadFlows } from './flow-files.ts'
 import { noFlows, openFlows, type FlowOptions, type PeerFlows } from './flows.ts'
@@ -28,6 +28,7 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   }
   const log = createLog(settings.json, settings.name, logLevel(process.env['SKEIN_LOG']))
   const accessToken = settings.accessTokenFile === undefined ? undefined : tokenIn(settings.accessTokenFile)
+  checkDoors(settings, accessToken)
   const loaded = await loadFlows(asked.flowFiles)
   const plans = loaded.map(({ plan }) => plan)
   const watch = new QuorumWatch()
