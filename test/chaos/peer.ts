@@ -38,6 +38,11 @@ export interface LogLine {
   readonly event?: string
   readonly reason?: string
   readonly code?: string
+  /** Of refusals: which port, who, what to do, and how many more. */
+  readonly door?: string
+  readonly from?: string
+  readonly remedy?: string
+  readonly more?: number
 }
 
 export class ChaosPeer {
