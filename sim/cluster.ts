@@ -1,17 +1,12 @@
-/** A whole simulated cluster: machines, wires, observer, and the client port that workloads use. */
+/** A whole simulated cluster: machines, wires, observer. What clients do in it goes through inside.ts. */
 import type { Shape } from '../lib/base/shape.ts'
 import type { ClusterState, Settings } from '../lib/consensus/cluster-state.ts'
-import type { Peer } from '../lib/peer/peer.ts'
 import type { WireMessage } from '../lib/peer/wire.ts'
 import type { StateMachine } from '../lib/replication/state-machine.ts'
-import type { StructureOperation, StructureQuery } from '../lib/structures/operations.ts'
-import type { Client, Part, Settled } from './client.ts'
 import { Fabric, type FabricOptions } from './fabric.ts'
 import { Machine } from './machine.ts'
 import { Observer } from './observer.ts'
 import type { World } from './world.ts'
-import type { Grids, Ran } from './grids.ts'
-import type { MemberGrid } from '../lib/grid/grid.ts'
 
 export interface ClusterOptions {
   readonly nodeCount: number
@@ -29,10 +24,7 @@ export interface ClusterOptions {
   readonly hasGrid: boolean
 }
 
-/** What a call may take over its deadline while its machine is awake: the lag of a turn and the reply's way. */
-const lateMaxMs = 1_000
-
-export class Cluster implements Client, Grids {
+export class Cluster {
   readonly machines: readonly Machine[]
   readonly fabric: Fabric<WireMessage>
   readonly observer: Observer
@@ -131,108 +123,6 @@ export class Cluster implements Client, Grids {
 
   machineOf(member: string): Machine | undefined {
     return this.machines.find(machine => machine.running?.member === member)
-  }
-
-  // --- the client port ---
-
-  isRunning(node: number): boolean {
-    return this.machines[node]?.running !== undefined
-  }
-
-  call(
-    node: number,
-    partition: number,
-    operations: readonly StructureOperation[],
-    deadlineMs: number,
-    settle: (outcome: Settled) => void,
-  ): void {
-    this.#enter(node, deadlineMs, settle, (peer, atMs, done) =>
-      peer.call({ partition, deadlineMs: atMs }, operations, done),
-    )
-  }
-
-  ask(
-    node: number,
-    partition: number,
-    query: StructureQuery,
-    deadlineMs: number,
-    settle: (outcome: Settled) => void,
-  ): void {
-    this.#enter(node, deadlineMs, settle, (peer, atMs, done) => peer.ask({ partition, deadlineMs: atMs }, query, done))
-  }
-
-  transact(node: number, parts: readonly Part[], deadlineMs: number, settle: (outcome: Settled) => void): void {
-    this.#enter(node, deadlineMs, settle, (peer, atMs, done) => peer.transact(parts, atMs, done))
-  }
-
-  // --- the grids port ---
-
-  run<T>(node: number, work: (grid: MemberGrid) => Promise<T>, settle: (ran: Ran<T>) => void): void {
-    const machine = this.machines[node]
-    const grid = machine?.running?.grid
-    if (machine === undefined || grid === undefined) return void this.#world.after(0, () => settle({ kind: 'died' }))
-    let isOpen = true
-    const done = (ran: Ran<T>): void => {
-      if (!isOpen) return
-      isOpen = false
-      unwatch()
-      // A continuation belongs to no event of the world: what follows from it does.
-      this.#world.after(0, () => settle(ran))
-    }
-    const unwatch = machine.watch(() => done({ kind: 'died' }))
-    machine.running?.process.enter(() => {
-      work(grid).then(
-        value => done({ kind: 'done', value }),
-        (error: unknown) => done({ kind: 'failed', error }),
-      )
-    })
-  }
-
-  whenStarted(started: (node: number, grid: MemberGrid) => void): void {
-    this.machines.forEach((machine, node) =>
-      machine.whenStarted(() => {
-        const grid = machine.running?.grid
-        if (grid !== undefined) started(node, grid)
-      }),
-    )
-  }
-
-  #enter(
-    node: number,
-    deadlineMs: number,
-    settle: (outcome: Settled) => void,
-    ask: (peer: Peer, atMs: number, done: (outcome: Settled) => void) => void,
-  ): void {
-    const machine = this.machines[node]
-    const running = machine?.running
-    if (machine === undefined || running === undefined) {
-      this.#world.after(0, () => settle({ kind: 'unavailable', message: 'nothing runs there' }))
-      return
-    }
-    let isOpen = true
-    const done = (outcome: Settled): void => {
-      if (!isOpen) return this.observer.violate('settled-once', `${machine.name} settled a call twice`)
-      isOpen = false
-      unwatch()
-      cancel()
-      settle(outcome)
-    }
-    const unwatch = machine.watch(() => done({ kind: 'indeterminate', message: 'the process died' }))
-    const { process, peer } = running
-    let cancel = (): void => {}
-    process.enter(() => {
-      const atMs = process.now().monotonicMs + deadlineMs
-      const judge = (): void => {
-        if (isOpen)
-          this.observer.violate(
-            'deadline',
-            `a call on ${machine.name} is still open ${lateMaxMs} ms after its deadline`,
-          )
-      }
-      // A process that slept has the rest of the turn in which it woke.
-      cancel = process.at(atMs + lateMaxMs, () => process.turn(judge))
-      ask(peer, atMs, done)
-    })
   }
 }
 

@@ -8,7 +8,7 @@ import { wireMessageShape } from '../lib/peer/wire.ts'
 import { Structures } from '../lib/structures/structures.ts'
 import { Cluster, type ClusterOptions } from './cluster.ts'
 import { faultKinds, type FaultKind } from './faults.ts'
-import { Gathering } from './gathering.ts'
+import { Inside } from './inside.ts'
 import { Nemesis } from './nemesis.ts'
 import { occasions, type Occasion } from './observer.ts'
 import { plant } from './plants.ts'
@@ -100,7 +100,7 @@ class Run {
   readonly #cluster: Cluster
   readonly #nemesis: Nemesis
   readonly #workloads: readonly Workload[]
-  readonly #gathering: Gathering
+  readonly #inside: Inside
   readonly #isInBudget: boolean
   #operationCount = 0
   #doneCount = 0
@@ -124,7 +124,7 @@ class Run {
       kinds: drawKinds(draws, scenario),
       lastingRatio: draws.chance(0.3) ? 0.3 : 0,
     })
-    this.#gathering = new Gathering(this.#world, this.#cluster)
+    this.#inside = new Inside(this.#world, this.#cluster)
     this.#workloads = (handles ?? structureWorkloads).map(make => make(this.#context(draws.fork('workload'))))
   }
 
@@ -164,7 +164,7 @@ class Run {
 
   /** Whether every awake machine got an answer from every partition. */
   async #probe(): Promise<boolean> {
-    const probe = probeLiveness(this.#cluster)
+    const probe = probeLiveness(this.#cluster, this.#inside)
     await this.#until(answerWithinMs, () => probe.isOver)
     if (this.#isInBudget) for (const message of probe.problems()) this.#cluster.observer.violate('liveness', message)
     return probe.problems().length === 0
@@ -173,7 +173,7 @@ class Run {
   async #gather(): Promise<boolean> {
     const node = this.#cluster.machines.findIndex(machine => machine.isAwake)
     let isDone = false
-    this.#gathering.begin()
+    this.#inside.gather()
     const next = (at: number): void => {
       const workload = this.#workloads[at]
       if (workload === undefined) isDone = true
@@ -181,7 +181,7 @@ class Run {
     }
     next(0)
     await this.#until(gatherMaxMs, () => isDone)
-    const isWhole = isDone && !this.#gathering.hasFailed
+    const isWhole = isDone && !this.#inside.isVoid
     if (!isWhole && this.#isInBudget)
       this.#cluster.observer.violate('liveness', 'what is there could not be read in the end')
     return isWhole
@@ -204,8 +204,8 @@ class Run {
   #context(random: Prng): WorkloadContext {
     return {
       world: this.#world,
-      client: this.#gathering,
-      grids: this.#cluster,
+      client: this.#inside,
+      grids: this.#inside,
       random,
       lostPartitions: this.#cluster.observer.lostPartitions,
       spend: () => this.#operationCount < operationsMax,

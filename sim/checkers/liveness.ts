@@ -1,5 +1,5 @@
 /** P7: some seconds after the heal every partition answers every machine that is awake. */
-import type { Settled } from '../client.ts'
+import type { Client, Settled } from '../client.ts'
 import type { Cluster } from '../cluster.ts'
 
 const probeDeadlineMs = 2_000
@@ -11,7 +11,7 @@ export interface Probe {
 }
 
 /** Adds to a counter in each partition, from each awake machine. */
-export function probeLiveness(cluster: Cluster): Probe {
+export function probeLiveness(cluster: Cluster, client: Client): Probe {
   const unanswered = new Map<string, string>()
   let openCount = 0
   cluster.machines.forEach((machine, node) => {
@@ -26,7 +26,7 @@ export function probeLiveness(cluster: Cluster): Probe {
         else unanswered.set(name, JSON.stringify(outcome))
       }
       const operation = { kind: 'counter.add', counter: 'probe', by: 1 } as const
-      cluster.call(node, partition, [operation], probeDeadlineMs, settle)
+      client.call(node, partition, [operation], probeDeadlineMs, settle)
     }
   })
   return {

@@ -48,7 +48,7 @@ class FlowWorkload implements Workload {
     this.#context = context
     this.#isRedeployed = context.random.chance(0.5)
     this.#flows = [this.#flow(1)]
-    this.#clients = new Clients(context, 400, (_, node, next) => this.#put(node, next))
+    this.#clients = new Clients(context, 250, (_, node, next) => this.#put(node, next))
   }
 
   begin(): void {
