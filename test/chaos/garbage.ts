@@ -48,7 +48,9 @@ export async function garbage({ trials, flood = 1_000, isKept = false, tell }: G
   try {
     await flock.start()
     const peer = flock.peer(0)
+    const others = Promise.all([offLoopback(flock), withToken(flock)])
     for (const volley of await fromPorts(peer)) judge(peer, volley)
+    wrong.push(...(await others).flat())
     for (const attack of keyedAttacks) judge(peer, await withKeys(peer, attack))
     const startMb = await settledMb(peer)
     for (const volley of await floods(peer, 0, flood)) judge(peer, volley)
@@ -56,7 +58,6 @@ export async function garbage({ trials, flood = 1_000, isKept = false, tell }: G
     for (let trial = 1; trial <= trials; trial++)
       for (const volley of await floods(peer, trial, flood)) judge(peer, volley)
     const growthMb = (await settledMb(peer)) - beforeMb
-    wrong.push(...(await offLoopback(flock)), ...(await withToken(flock)))
     if (growthMb > growthMbMax) wrong.push(`resident set grew by ${growthMb} MB`)
     if (beforeMb - startMb > workingMbMax)
       wrong.push(`resident set grew by ${beforeMb - startMb} MB at the first flood`)
@@ -141,7 +142,7 @@ function refusalsOf(peer: ChaosPeer, since: number): readonly LogLine[] {
 /** Resident set once it has stopped shrinking. */
 async function settledMb(peer: ChaosPeer): Promise<number> {
   for (let beforeMb = Infinity; ;) {
-    await pause(1_000)
+    await pause(400)
     const nowMb = peer.residentMb()
     if (nowMb >= beforeMb) return nowMb
     beforeMb = nowMb
