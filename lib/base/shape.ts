@@ -5,7 +5,6 @@
  *
  * Decision: hand-rolled combinators instead of a schema library, because they give the compact positional form, the
  * TypeScript type and the validation in one place, and cost about as much as the array literal itself.
- *
  * Evolution: fields are only ever appended, each new one `optional`; a reader ignores surplus fields.
  */
 import { MalformedError } from './errors.ts'
