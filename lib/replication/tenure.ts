@@ -6,6 +6,7 @@
  * tail is committed in its epoch. If the table moves on with the same owner and no epoch skipped, it goes on serving;
  * new entries carry the new epoch.
  */
+import type { Instant } from '../base/instant.ts'
 import type { MemberId } from '../base/ids.ts'
 import type { PartitionEntry } from '../consensus/cluster-state.ts'
 import { Chores } from './chores.ts'
@@ -39,6 +40,8 @@ export class Tenure {
   // Who owned the partition before and has not been heard of in this tenure: it may still hold a lease and serve.
   #formerOwner: MemberId | undefined
   #entry: PartitionEntry
+  /** The latest hybrid logical time that was told, and when. */
+  #told: Instant
 
   constructor(replica: Replica, held: Held, entry: PartitionEntry, formerOwner: MemberId | undefined) {
     this.replica = replica
@@ -51,6 +54,7 @@ export class Tenure {
     this.#supply = new Supply(this)
     this.#beganAtMs = this.turn.now.monotonicMs
     this.#beganEpoch = entry.epoch
+    this.#told = { wallMs: replica.lastAtMs, monotonicMs: this.#beganAtMs }
     this.#formerOwner = formerOwner === this.turn.member ? undefined : formerOwner
     const tailLength = held.log.lastIndex - replica.commitIndex
     this.turn.emit('debug', 'replication.owner-promoted', {
@@ -78,9 +82,16 @@ export class Tenure {
     return this.#copies.values()
   }
 
-  /** Hybrid logical time: the wall clock, but never before the last entry. */
+  /**
+   * Hybrid logical time: the wall clock, but never before the last entry, and never slower than the monotonic clock: with a
+   * wall clock that was put back, delays and expiries would wait until it is where it was.
+   */
   get atMs(): number {
-    return Math.max(this.replica.lastAtMs, Math.floor(this.turn.now.wallMs))
+    const { wallMs, monotonicMs } = this.turn.now
+    const ranMs = this.#told.wallMs + monotonicMs - this.#told.monotonicMs
+    const atMs = Math.max(this.replica.lastAtMs, Math.floor(wallMs), Math.floor(ranMs))
+    if (atMs > ranMs) this.#told = { wallMs: atMs, monotonicMs }
+    return atMs
   }
 
   /** As many copies as a write needs. */

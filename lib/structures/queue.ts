@@ -43,6 +43,8 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   readonly #delays = new Deadlines<string, QueueShard>()
   readonly #expiries = new Deadlines<number, string>()
   readonly #shelf: Shelf
+  /** The owner's time of its last look: who asks by a clock that is behind it is told what is ready by then. Volatile. */
+  #saidAtMs = -Infinity
 
   constructor(partition: Partition, dead: DeadLetters) {
     this.#partition = partition
@@ -129,7 +131,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
 
   /** Messages that may be taken now. */
   ready(queue: string, atMs: number): number {
-    return this.#shards.get(queue)?.readyCount(atMs) ?? 0
+    return this.#shards.get(queue)?.readyCount(Math.max(atMs, this.#saidAtMs)) ?? 0
   }
 
   get messageCount(): number {
@@ -142,7 +144,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
   readyCounts(atMs: number): Map<string, number> {
     const counts = new Map<string, number>()
     for (const shard of this.#shards.values()) {
-      const count = shard.readyCount(atMs)
+      const count = shard.readyCount(Math.max(atMs, this.#saidAtMs))
       if (count > 0) counts.set(shard.queue, count)
     }
     return counts
@@ -298,6 +300,7 @@ export class QueueStructure implements Structure<QueueOperation, Query> {
 
   /** Owner only: says which queues have something whose delay is over. */
   #say(atMs: number): void {
+    this.#saidAtMs = atMs
     const said: QueueShard[] = []
     this.#delays.name(atMs, pageMax, againMs, (queue, shard) => {
       shard.said = shard.next

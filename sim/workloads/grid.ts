@@ -48,7 +48,7 @@ class GridWorkload implements Workload {
 
   constructor(context: WorkloadContext) {
     this.#context = context
-    this.#clients = new Clients(context, 300, (_, node, next) => {
+    this.#clients = new Clients(context, 200, (_, node, next) => {
       const draw = context.random.float()
       if (draw < 0.2) this.#lock(node, next)
       else if (draw < 0.4) this.#update(node, next)

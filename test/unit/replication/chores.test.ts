@@ -27,6 +27,16 @@ describe('an entry that is due', () => {
     expect(fleet.hash('b')).toBe(fleet.hash('a'))
   })
 
+  test('goes when its time has run, also while the wall clock is put back', () => {
+    const fleet = new Fleet(['a', 'b'])
+    fleet.found('a', ['b'])
+    fleet.write('a', [put('x', '1', fleet.wallMs + 50)])
+    fleet.settle()
+    fleet.wallMs -= 60_000
+    fleet.run(200)
+    expect(fleet.cellsOf('a').cells.size).toBe(0)
+  })
+
   test('stays while the owner has no lease', () => {
     const fleet = new Fleet(['a'])
     fleet.found('a')

@@ -227,6 +227,15 @@ describe('a queue', () => {
     expect([...ready]).toEqual(['orders'])
   })
 
+  test('counts what the owner has found ready also for who asks by a wall clock that was put back', () => {
+    const tape = new Orders()
+    tape.run(put('a', { delayMs: 10 }))
+    tape.wait(10)
+    tape.tend()
+    expect(tape.machine.ready('orders', tape.atMs - 60_000)).toBe(1)
+    expect([...tape.machine.readyCounts(tape.atMs - 60_000)]).toEqual([['orders', 1]])
+  })
+
   test('tells the owner of a delay that was over before its entry was applied', () => {
     const tape = new Orders()
     const { ready } = tape.machine.changes
