@@ -42,6 +42,8 @@ export class Leadership {
   readonly #peers = new Map<MemberId, Progress>()
   /** Proposals not committed yet, index -> id; at most `uncommittedMax`. */
   readonly #proposals = new Map<number, number>()
+  /** Index of the configuration that went back to the one before, 0 if none did. */
+  #retractionIndex = 0
   #heartbeatAtMs: number
   #isDirty = true
   #transfer: { readonly to: MemberId; readonly endsAtMs: number; isTold: boolean } | undefined
@@ -105,14 +107,16 @@ export class Leadership {
    */
   retract(nowMs: number): boolean {
     const { log, commitIndex } = this.#view
-    if (!this.isOpened || log.configIndex <= commitIndex) return false
+    if (!this.isOpened || log.configIndex <= commitIndex || log.configIndex === this.#retractionIndex) return false
     const { voters, learners } = log.configAt(commitIndex)
     const members = [...voters, ...learners, ...log.config.voters, ...log.config.learners]
     const others = [...new Set(members)].filter(member => !voters.includes(member))
     const isSame =
       voters.length === log.config.voters.length && voters.every(voter => log.config.voters.includes(voter))
     if (isSame) return false
-    log.append({ term: this.term, index: log.lastIndex + 1, config: { voters, learners: others } })
+    // Not to be gone back on: the change may be committed by the voters that this brings back, and is not what they need.
+    this.#retractionIndex = log.lastIndex + 1
+    log.append({ term: this.term, index: this.#retractionIndex, config: { voters, learners: others } })
     this.#reconfigure(nowMs)
     return true
   }

@@ -22,7 +22,7 @@ export interface VotersQuestion {
   readonly nowMs: number
   /** Is not chosen to go if another can. */
   readonly leader?: MemberId | undefined
-  /** Whether a learner holds all that is committed; by default all do. */
+  /** Whether a member other than the leader holds all that is committed; by default all do. */
   readonly isCaughtUp?: (member: MemberId) => boolean
   /** 1, 3 or 5. More: survives more losses at once; each decision waits for more answers. */
   readonly votersMax?: number
@@ -71,10 +71,16 @@ function nextVoters(question: VotersQuestion): readonly MemberId[] | undefined {
   return voters.length === reachable ? spread(question, fresh) : undefined
 }
 
-/** A majority of them was heard a moment ago, so that the step can be decided, and the next one too. */
-function isCarried({ lastHeardMs, nowMs }: VotersQuestion, voters: readonly MemberId[]): boolean {
-  const heard = voters.filter(voter => nowMs - (lastHeardMs(voter) ?? -Infinity) < candidateHeardWithinMs)
-  return heard.length * 2 > voters.length
+/**
+ * A majority of them was heard a moment ago and holds what is committed, so that the step can be decided, and the next one
+ * too. Hearing alone proves nothing to a new leader, which counts each voter as heard when it begins.
+ */
+function isCarried(question: VotersQuestion, voters: readonly MemberId[]): boolean {
+  const { lastHeardMs, nowMs, leader, isCaughtUp } = question
+  const isSound = (voter: MemberId): boolean =>
+    nowMs - (lastHeardMs(voter) ?? -Infinity) < candidateHeardWithinMs &&
+    (voter === leader || (isCaughtUp?.(voter) ?? true))
+  return voters.filter(isSound).length * 2 > voters.length
 }
 
 /** Adds one where it improves the spread; the surplus rule then takes one from the most crowded zone. */

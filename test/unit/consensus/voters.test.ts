@@ -145,6 +145,11 @@ describe('a voter that leaves', () => {
     expect(way({ members, voters: ['a', 'b', 'c'] })).toEqual(['ab', 'a'])
   })
 
+  it('stays while another one has not shown that it holds what is committed', () => {
+    const members = { ...names('ab'), c: { state: 'leaving' } as const }
+    expect(way({ members, voters: ['a', 'b', 'c'], isCaughtUp: member => member !== 'b' })).toEqual([])
+  })
+
   it('hands over to the other of two, also as the leader', () => {
     expect(way({ members: { a: { state: 'leaving' }, b: {} }, voters: ['a'] })).toEqual(['ab', 'b'])
   })
