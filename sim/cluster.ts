@@ -105,6 +105,15 @@ export class Cluster {
     return newestOf(this.machines)
   }
 
+  /** Who knows the newest committed state, though it may sleep; a leader that was superseded while it slept does not. */
+  bestInformed(): Machine | undefined {
+    const leader = this.newestLeader()
+    return this.machines.reduce(
+      (best, machine) => (commitIndexOf(machine) > commitIndexOf(best) ? machine : best),
+      leader,
+    )
+  }
+
   /** All live members of the newest state are there, and each partition has all the copies it can have. */
   isWhole(): boolean {
     const state = this.leader()?.running?.peer.state
@@ -129,6 +138,10 @@ export class Cluster {
 function newestOf(machines: readonly Machine[]): Machine | undefined {
   const leaders = machines.filter(machine => machine.running?.peer.driver.consensus.role === 'leader')
   return leaders.sort((a, b) => termOf(b) - termOf(a))[0]
+}
+
+function commitIndexOf(machine: Machine | undefined): number {
+  return machine?.running?.peer.driver.consensus.commitIndex ?? -1
 }
 
 function termOf(machine: Machine): number {

@@ -85,15 +85,16 @@ export class Nemesis implements Arena {
 
   mayKill(victim: Machine): boolean {
     if (!this.#options.isInBudget) return true
-    const leader = this.cluster.newestLeader()?.running
-    const state = leader?.peer.state
-    if (leader === undefined || state === undefined || state.cluster === '') return false
+    if (this.cluster.newestLeader() === undefined) return false
+    const informed = this.cluster.bestInformed()?.running
+    const state = informed?.peer.state
+    if (informed === undefined || state === undefined || state.cluster === '') return false
     const alive = new Set(
       this.cluster.machines.filter(machine => machine !== victim).map(machine => machine.running?.member ?? ''),
     )
     const isCopy = (member: string): boolean => alive.has(member) && state.members.get(member)?.state !== 'silent'
     const isKept = state.partitions.every(entry => stayingOf(entry).some(isCopy))
-    const { voters } = leader.peer.driver.consensus.config
+    const { voters } = informed.peer.driver.consensus.config
     return isKept && voters.filter(voter => alive.has(voter)).length * 2 > voters.length
   }
 
