@@ -17,8 +17,8 @@ export interface PeerFlows {
   closeSources(): Promise<void>
   /** Works off what waits in the queues, over the whole cluster, within the time. False: something is left. */
   workOff(deadlineMs: number, progress: (left: number) => void): Promise<boolean>
-  /** Finishes what is in hand, and takes no more. */
-  close(): Promise<void>
+  /** Finishes what is in hand, and takes no more. `isGivenUp`: nothing can be committed any more, so what is in hand stays in its queue. */
+  close(options?: { readonly isGivenUp?: boolean }): Promise<void>
 }
 
 /** Of a peer that only stores. */
@@ -60,8 +60,8 @@ export async function openFlows(
     part: () => runner.part(),
     closeSources: () => runner.closeSources(),
     workOff: (deadlineMs, progress) => runner.drain({ isEmptying: true, deadlineMs, progress }),
-    close: async () => {
-      await runner.drain()
+    close: async ({ isGivenUp = false } = {}) => {
+      if (!isGivenUp) await runner.drain()
       await runner.stop()
     },
   }

@@ -6,6 +6,7 @@ import type { AnyMessage } from '../../lib/flow/message.ts'
 import { onStopOrder } from './stop-order.ts'
 import type { Grid } from '../../lib/grid/handles.ts'
 import { startGrid } from '../../lib/grid/join.ts'
+import { isPassing } from '../../lib/grid/outcomes.ts'
 import { banner, readyLine, type Opened } from './banner.ts'
 import { checkDoors, openDoors } from './doors.ts'
 import { flowHttpDefault, listenDefault, type StartSettings } from './flags.ts'
@@ -17,6 +18,8 @@ import { orFree } from './free-port.ts'
 import { QuorumWatch } from './quorum-watch.ts'
 import { shutDown, type Stopping } from './shutdown.ts'
 import { loadSpools } from './spool-file.ts'
+
+const againMs = 250
 
 /** Resolves to the exit code when the peer has gone. Rejects with InvalidError for what a person can mend. */
 export async function serve(version: string, { settings: given, ...asked }: StartSettings): Promise<number> {
@@ -46,7 +49,8 @@ export async function serve(version: string, { settings: given, ...asked }: Star
     const leave = (): void => end.ask('asked to leave')
     const doors = await openDoors(grid, settings, accessToken, leave, () => isLoaded)
     await untilReady(grid, end.signal)
-    const begun = end.signal.aborted ? undefined : begin(grid, loaded, { ...asked, flowHttp: settings.flowHttp }, log)
+    const isIn = !end.signal.aborted
+    const begun = isIn ? begin(grid, loaded, { ...asked, flowHttp: settings.flowHttp }, log, end.signal) : undefined
     const flows = await begun?.catch(async (error: unknown) => {
       // A spool may have been loaded, and partitions taken over: nothing of that may go down with a mistake in a flow.
       await goodbye({ grid, log, doors, flows: noFlows, linkCount, drainMs: 0 })
@@ -65,8 +69,9 @@ export async function serve(version: string, { settings: given, ...asked }: Star
     })
     answerParent(grid, plans, flows)
     await end.asked
-    if (flows === undefined) await doors.close()
-    else await goodbye({ grid, log, doors, flows, linkCount, drainMs: isStopped ? 0 : settings.drainMs })
+    const drainMs = isStopped || flows === undefined ? 0 : settings.drainMs
+    if (isIn) await goodbye({ grid, log, doors, flows: flows ?? noFlows, linkCount, drainMs })
+    else await doors.close()
     return 0
   } finally {
     unwatch()
@@ -74,15 +79,30 @@ export async function serve(version: string, { settings: given, ...asked }: Star
   }
 }
 
+/**
+ * What passes (too few copies before the second peer has come, a failover) is waited for: each part may be done again.
+ * Undefined: told to go before that.
+ */
 async function begin(
   grid: Grid,
   loaded: readonly Flow<AnyMessage>[],
   options: FlowOptions,
   log: Log,
-): Promise<PeerFlows> {
-  const recordCount = await loadSpools(grid)
-  if (recordCount > 0) log.say('info', `loaded ${recordCount} records that the last stop left`)
-  return await openFlows(grid, loaded, options)
+  signal: AbortSignal,
+): Promise<PeerFlows | undefined> {
+  for (let isTold = false; !signal.aborted;) {
+    try {
+      const recordCount = await loadSpools(grid)
+      if (recordCount > 0) log.say('info', `loaded ${recordCount} records that the last stop left`)
+      return await openFlows(grid, loaded, options)
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      if (!isTold) log.say('info', `waits to open what it was started for: ${(error as Error).message}`)
+      isTold = true
+      await new Promise(resolve => setTimeout(resolve, againMs))
+    }
+  }
+  return undefined
 }
 
 /** For ever: peers may be started in any order, and long after one another. */

@@ -2,7 +2,7 @@
  * How a peer goes: it says that it will (not ready, connections end with their answers) and serves on for a while, so that
  * nobody who listens meets a closed door; then sources close, what is in hand is finished, doors close, and everything is
  * handed over. The last peer has nobody to hand over to: it works off its queues as long as that gets anywhere, and spools
- * the rest.
+ * the rest; all of it at once where `--min-copies` lets it commit nothing alone.
  */
 import type { Grid } from '../../lib/grid/handles.ts'
 import type { PeerDoors } from './doors.ts'
@@ -41,8 +41,11 @@ export async function shutDown(stopping: Stopping): Promise<string> {
   flows.part()
   await Promise.all([turnToLeave(grid), isLast(grid) ? undefined : pause(drainMs)])
   await flows.closeSources()
-  if (isLast(grid)) await workOff(flows, log)
-  await flows.close()
+  const isGivenUp = isLast(grid) && isShortOfCopies(grid)
+  if (isGivenUp)
+    log.say('warn', 'the last peer alone is fewer than --min-copies: nothing is worked off, all of it is spooled')
+  else if (isLast(grid)) await workOff(flows, log)
+  await flows.close({ isGivenUp })
   // What a door acknowledged after the last peer's spool had passed it would be in nobody's hands; and a peer that leaves
   // is no longer counted by the one that takes itself for the last.
   await doors.close()
@@ -67,10 +70,14 @@ async function linger({ linkCount }: Stopping): Promise<void> {
 /** Best effort: without quorum nobody can be handed anything anyway. */
 async function turnToLeave(grid: Grid): Promise<void> {
   if (isLast(grid)) return
+  // The last needs no turn, and may not be able to commit that it has it.
+  const last = new AbortController()
+  const off = grid.on('state', () => isLast(grid) && last.abort())
   await grid
     .lock(turnLock)
-    .acquire({ lease: '15s', wait: turnMsMax, deadline: turnMsMax })
+    .acquire({ lease: '15s', wait: turnMsMax, deadline: turnMsMax, signal: last.signal })
     .catch(() => undefined)
+    .finally(off)
 }
 
 async function workOff(flows: Stopping['flows'], log: Log): Promise<void> {
@@ -84,9 +91,14 @@ async function workOff(flows: Stopping['flows'], log: Log): Promise<void> {
   if (!isEmpty) log.say('warn', 'some messages could not be worked off in time')
 }
 
+/** One that is leaving is still there: what it hands over must come to somebody who stays until then. */
 function isLast(grid: Grid): boolean {
   const { self, members } = grid.status()
-  return !members.some(({ member, state, roles }) => member !== self && state === 'live' && roles.includes('data'))
+  return !members.some(({ member, state, roles }) => member !== self && state !== 'silent' && roles.includes('data'))
+}
+
+function isShortOfCopies(grid: Grid): boolean {
+  return grid.status().partitions.copiesNeeded > 1
 }
 
 function isAlone(grid: Grid): boolean {

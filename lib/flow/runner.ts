@@ -140,7 +140,7 @@ export class FlowRunner implements AsyncDisposable {
     this.#stopping.abort()
     await Promise.all(this.#flows.map(flow => flow.stop()))
     for (const shared of this.#shared.values()) await shared.close()
-    for (const { plan } of this.#flows) await withdraw(this.#grid, plan).catch(() => undefined)
+    await Promise.all(this.#flows.map(({ plan }) => withdraw(this.#grid, plan).catch(() => undefined)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

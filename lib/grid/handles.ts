@@ -211,6 +211,8 @@ export interface GridStatus {
     readonly copies: number
     /** As many as are asked for, or as there are members to hold them. */
     readonly copiesWanted: number
+    /** `minCopies`: below it writes are refused. */
+    readonly copiesNeeded: number
   }
   readonly memory: { readonly bytes: number; readonly budgetBytes: number; readonly pressure: Pressure }
   /** Whether it may be sent work: joined, has a lease, is not leaving. */

@@ -61,6 +61,7 @@ export function statusOf(peer: GridPeer | undefined, own: OwnStatus): GridStatus
       waiting: partitions.length - served,
       copies: copies === Infinity ? 0 : copies,
       copiesWanted: Math.min(state?.settings.copies ?? 0, holders),
+      copiesNeeded: state?.settings.minCopies ?? 1,
     },
     memory: { bytes: peer?.bytes ?? 0, budgetBytes: own.budgetBytes, pressure: own.pressure },
     isReady: own.unready === undefined,

@@ -1,5 +1,5 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
-import { createConnection, createServer } from 'node:net'
+import { createConnection, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -83,6 +83,36 @@ describe('skein start', () => {
     expect(readdirSync(join(stage.folder, '.skein'))).toEqual([])
   })
 
+  test('waits with its flows until there are as many copies as it must have, and spools at once where the last has too few', async () => {
+    writeFileSync(join(stage.folder, 'flow.ts'), flowFile)
+    const listen = `127.0.0.1:${await freePort()}`
+    const both = ['--json', '--min-copies', '2', '--flow-http', '127.0.0.1:0', 'flow.ts']
+    const one = stage.run('start', '--name', 'goose-1', '--listen', listen, ...both)
+    while (!one.stderr.includes('waits to open what it was started for'))
+      await once(one.child.stderr as NodeJS.ReadableStream, 'data')
+    const two = stage.run('start', '--name', 'goose-2', '--listen', '127.0.0.1:0', '--join', listen, ...both)
+    const [first] = await Promise.all([one.ready(), two.ready()])
+    const order = await fetch(`${first.flows}/orders`, { method: 'POST', body: '{"n":1}' })
+    expect(order.status).toBe(202)
+    const ended = await Promise.all([one.signal('SIGTERM'), two.signal('SIGTERM')])
+    expect(ended.map(({ code }) => code)).toEqual([0, 0])
+    const said = ended.map(({ stderr }) => stderr).join('')
+    expect(said).toContain('handed over and left')
+    expect(said).toContain('nothing is worked off, all of it is spooled')
+    expect(readdirSync(join(stage.folder, '.skein'))).toHaveLength(1)
+  })
+
+  test('goes at once when it is told to while it looks for the others', async () => {
+    const http = `127.0.0.1:${await freePort()}`
+    const nobody = `127.0.0.1:${await freePort()}`
+    const peer = stage.run('start', '--json', '--listen', '127.0.0.1:0', '--http', http, '--join', nobody)
+    const isLive = async (): Promise<boolean> =>
+      (await fetch(`http://${http}/-/live`).catch(() => undefined))?.ok === true
+    while (!(await isLive()));
+    const { code, stdout } = await peer.signal('SIGTERM')
+    expect([code, stdout]).toEqual([0, ''])
+  })
+
   test('refuses a damaged spool instead of skipping what it holds', async () => {
     const [peer, ready] = await stage.start('goose-1', undefined, '--http', '127.0.0.1:0')
     await put(ready.http, 'kept')
@@ -153,6 +183,15 @@ describe('skein start', () => {
     expect((await fetch(`${ready.http}/-/live`)).status).toBe(200)
   })
 })
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
 
 async function put(http: string | undefined, key: string): Promise<void> {
   const answer = await fetch(`${http}/v1/maps/m/${key}`, { method: 'PUT', body: key })

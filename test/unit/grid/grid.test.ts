@@ -17,6 +17,7 @@ test('tells its status', () => {
     waiting: 0,
     copies: 1,
     copiesWanted: 1,
+    copiesNeeded: 1,
   })
   expect(status.members.map(({ name, owned, backups }) => [name, owned, backups])).toEqual([
     ['one', 6, 0],
