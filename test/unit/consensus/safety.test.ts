@@ -96,6 +96,30 @@ describe('a change of the configuration', () => {
   })
 })
 
+describe('a change that cannot be committed', () => {
+  it('is gone back on once, though the voters that this brings back commit it', () => {
+    const world = new RaftWorld(1)
+    world.found(['a', 'b', 'c'])
+    world.crash('b')
+    world.propose('a', undefined, { voters: ['a', 'b'], learners: ['c'] })
+    const { machine } = world.node('a')
+    expect(machine.config.voters).toEqual(['a', 'b'])
+    // What this says is heard, what it answers is not: it holds the change, and what goes back on it is not known to be held.
+    world.run(30)
+    world.cutOneWay('c', 'a')
+    const seen = new Set<string>()
+    for (let i = 0; i < 200; i++) {
+      world.run(5)
+      seen.add(machine.config.voters.join(''))
+      if (seen.has('abc')) expect(machine.config.voters).toEqual(['a', 'b', 'c'])
+    }
+    expect(seen).toContain('abc')
+    world.heal()
+    world.run(2_000)
+    expect(world.node(world.leader() ?? 'b').machine.config.voters).toEqual(['a', 'b', 'c'])
+  })
+})
+
 describe('what is committed', () => {
   // Raft, figure 8: an entry of term 2 on a majority can still be replaced by one of term 3.
   it('is never counted from entries of older terms', () => {
