@@ -51,7 +51,7 @@ describe('skein demo', () => {
   test('touches no folder that holds something else', async () => {
     writeFileSync(join(stage.folder, 'mine.txt'), 'mine')
     const { code, stderr } = await stage.run('demo', '--out', '.').ended()
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(stderr).toContain('holds mine.txt')
   })
 })
