@@ -15,6 +15,7 @@ import {
   type PartitionChange,
   type PartitionEntry,
 } from '../consensus/cluster-state.ts'
+import { absenceOf } from './absence.ts'
 import type { LeaseOptions } from './lease.ts'
 import { MemberWatch } from './member-watch.ts'
 import type { PlacementMessage } from './messages.ts'
@@ -252,12 +253,9 @@ export class LeaderPlan {
 
   #propose(nowMs: number, events: Emit[]): Proposal | undefined {
     const draft = this.#watch.draft(nowMs, this.#state, this.#view, events)
-    const silent = (member: MemberId): boolean =>
-      draft.silenced.has(member) || (this.#state.members.get(member)?.state === 'silent' && !draft.revived.has(member))
-    const gone = (member: MemberId): boolean => draft.gone.has(member) || !this.#state.members.has(member)
     const isSteady = draft.silenced.size + draft.revived.size + draft.gone.size === 0
     const failover =
-      isSteady && this.#soundState === this.#state ? [] : planFailover(this.#state, { isSilent: silent, isGone: gone })
+      isSteady && this.#soundState === this.#state ? [] : planFailover(this.#state, absenceOf(this.#state, draft))
     this.#soundState = isSteady && failover.length === 0 ? this.#state : undefined
     if (failover.length > 0 || draft.silenced.size > 0) this.#settledAtMs = nowMs + settleMs
     for (const { partition, lost } of failover)

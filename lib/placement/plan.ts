@@ -13,6 +13,7 @@
  */
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { ClusterState, MemberEntry, PartitionChange, PartitionEntry } from '../consensus/cluster-state.ts'
+import { isAway, type Absence } from './absence.ts'
 
 /** How many extra learners balance may have under way at once, cluster-wide. More: faster balance, more transfer load. */
 export const movesMax = 48
@@ -36,26 +37,18 @@ export function changeOf(partition: number, entry: PartitionEntry, draft: Partia
   }
 }
 
-export interface FailoverRules {
-  /** Its lease ran out: owns nothing, and goes when the new owner asks for it. */
-  readonly isSilent: (member: MemberId) => boolean
-  /** Dead, or dropped: kept as nothing. */
-  readonly isGone: (member: MemberId) => boolean
-}
-
 /**
  * What must move because members fell silent or are gone. A partition whose only copy is silent waits (P9); one whose
  * every copy is gone begins empty at another member (P8, `lost`). A silent owner stays as backup of its heir.
  */
-export function planFailover(state: ClusterState, rules: FailoverRules): PartitionChange[] {
-  const { isSilent, isGone } = rules
+export function planFailover(state: ClusterState, absence: Absence): PartitionChange[] {
   const owned = ownedCounts(state)
   const changes: PartitionChange[] = []
   const reachable = [...state.members.values()].filter(
-    entry => entry.holdsData && entry.state === 'live' && !isSilent(entry.member) && !isGone(entry.member),
+    entry => entry.holdsData && entry.state === 'live' && !isAway(absence, entry.member),
   )
   state.partitions.forEach((entry, partition) => {
-    const draft = failOver(entry, isSilent, isGone, owned, reachable)
+    const draft = failOver(entry, absence, owned, reachable)
     if (draft === undefined) return
     if (draft.owner !== undefined && draft.owner !== entry.owner)
       owned.set(draft.owner, (owned.get(draft.owner) ?? 0) + 1)
@@ -66,17 +59,16 @@ export function planFailover(state: ClusterState, rules: FailoverRules): Partiti
 
 function failOver(
   entry: PartitionEntry,
-  isSilent: (member: MemberId) => boolean,
-  isGone: (member: MemberId) => boolean,
+  absence: Absence,
   owned: ReadonlyMap<MemberId, number>,
   reachable: readonly MemberEntry[],
 ): Draft | undefined {
-  const isAway = (member: MemberId): boolean => isSilent(member) || isGone(member)
+  const { isGone } = absence
   const { owner } = entry
   const backups = entry.backups.filter(member => !isGone(member))
   const learners = entry.learners.filter(member => !isGone(member))
-  const liveBackups = backups.filter(member => !isAway(member))
-  const isOwnerAway = owner === undefined || isAway(owner)
+  const liveBackups = backups.filter(member => !isAway(absence, member))
+  const isOwnerAway = owner === undefined || isAway(absence, owner)
   const heir = isOwnerAway ? (fewest(without(liveBackups, entry.parting ?? []), owned) ?? liveBackups[0]) : undefined
   const isOwnerGone = owner === undefined || isGone(owner)
   if (heir !== undefined) {
