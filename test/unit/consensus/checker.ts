@@ -33,6 +33,7 @@ export class RaftChecker {
   readonly #proofs: { readonly askedAtMs: number; readonly term: number }[] = []
   readonly #dropped = new Set<number>()
   readonly #durable = new Map<string, Durable>()
+  #voters: { readonly index: number; readonly before: readonly string[] } = { index: 0, before: [] }
   newestTerm = 0
   /** How often a question of an older leader was held against a newer leader's count. */
   leaseComparisonCount = 0
@@ -102,11 +103,24 @@ export class RaftChecker {
       if (entry === undefined) continue
       const text = JSON.stringify([entry.term, entry.command, entry.config])
       const known = this.#committed.get(at)
-      if (known === undefined) this.#committed.set(at, { text, inTerm: node.machine.term })
-      else if (known.text !== text) this.fail(`state machine safety: ${node.member} applied another entry at ${at}`)
+      if (known === undefined) {
+        this.#committed.set(at, { text, inTerm: node.machine.term })
+        if (entry.config !== undefined) this.#configured(at, entry.config.voters)
+      }
+      if (known !== undefined && known.text !== text)
+        this.fail(`state machine safety: ${node.member} applied another entry at ${at}`)
     }
     for (const command of commands)
       if (command.kind === 'define' && !state.definitions.has(command.name)) this.fail(`${command.name} did not apply`)
+  }
+
+  /** Whoever appends a configuration goes one step from the one before, so that their majorities meet. */
+  #configured(index: number, voters: readonly string[]): void {
+    const { before } = this.#voters
+    const others = [...new Set([...before, ...voters])].filter(one => !before.includes(one) || !voters.includes(one))
+    if (index > this.#voters.index && before.length > 0 && others.length > 1)
+      this.fail(`the voters went from ${before.join(',')} to ${voters.join(',')} at ${index}`)
+    if (index > this.#voters.index) this.#voters = { index, before: voters }
   }
 
   restarted(member: string): void {

@@ -49,6 +49,8 @@ export class RaftWorld {
   readonly nodes: Map<string, Node> = new Map()
   readonly checker: RaftChecker
   readonly log: string[] = []
+  /** What the members told of themselves, by event. */
+  readonly emitted: Map<string, number> = new Map()
   /** Every message sent, if a test asks. */
   readonly sent: { readonly from: string; readonly to: string; readonly message: ConsensusMessage }[] = []
   isRecording = false
@@ -265,6 +267,7 @@ export class RaftWorld {
       case 'applied':
         return this.checker.applied(node, effect)
       case 'emit':
+        this.emitted.set(effect.event, (this.emitted.get(effect.event) ?? 0) + 1)
         return
     }
   }
