@@ -51,3 +51,8 @@ export interface Reserved {
 export function bytesOf(body: RequestBody): number {
   return body.kind === 'execute' || body.kind === 'prepare' ? valueBytes(body.operations) : 0
 }
+
+/** Results that its answer brings, at least 1. */
+export function resultCount(body: RequestBody): number {
+  return body.kind === 'execute' ? Math.max(1, body.operations.length) : 1
+}

@@ -16,7 +16,7 @@ import { indeterminate, unavailable, type Answer } from './answer.ts'
 import { CallLane } from './call-lane.ts'
 import type { Command, Outcome } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
-import { bytesOf, type NewRequest, type Request, type Reserved } from './request.ts'
+import { bytesOf, resultCount, type NewRequest, type Request, type Reserved } from './request.ts'
 import { SendWindow, slowestBytesPerMs } from './send-window.ts'
 import { outcomeBytes } from './size.ts'
 import { Wakes } from './wakes.ts'
@@ -80,7 +80,7 @@ export class Requests {
   issue(nowMs: number, wanted: NewRequest, reserved?: Reserved): Request | undefined {
     const route = this.#route(wanted.partition)
     if (wanted.body.kind !== 'query' && !reserved && route.waiting.size >= this.#options.waitingMax) return undefined
-    const replyBytesMax = this.#window.replyBytes(wanted.body.kind)
+    const replyBytesMax = this.#window.replyBytes(wanted.body.kind, resultCount(wanted.body))
     const { partition, body, deadlineMs, isLockedFinal, answered } = wanted
     const request: Request = {
       partition,
@@ -155,7 +155,7 @@ export class Requests {
       if (isFinal) this.#answer(nowMs, request, outcome)
       else if (isNewest) this.#backOff(nowMs, request, backOff)
     } else {
-      if (outcome.kind === 'done') this.#window.replied(request.body.kind, outcomeBytes(outcome))
+      if (outcome.kind === 'done') this.#learn(request, outcomeBytes(outcome))
       this.#answer(nowMs, request, outcome)
     }
   }
@@ -168,7 +168,7 @@ export class Requests {
     this.#sendings.delete(sending)
     request.sendings.splice(request.sendings.indexOf(sending), 1)
     if (!isNewest) return
-    this.#window.replied(request.body.kind, bytes)
+    this.#learn(request, bytes)
     if (bytes > request.replyBytesMax) {
       request.bytes += bytes - request.replyBytesMax
       request.replyBytesMax = bytes
@@ -227,6 +227,10 @@ export class Requests {
         this.#send(nowMs, request)
       }
     }
+  }
+
+  #learn({ body }: Request, replyBytes: number): void {
+    this.#window.replied(body.kind, replyBytes, resultCount(body))
   }
 
   #leaveSession(nowMs: number, request: Request, route: Route): void {

@@ -4,7 +4,9 @@
  * the lane is reset, and everything is sent again at once, for ever.
  *
  * The size of a reply is not known before it comes: each request counts with twice the recent average (an exponential
- * mean), and says so; an owner whose reply is larger answers how large, and is asked again when there is room for it.
+ * mean) of as many operations, and says so; an owner whose reply is larger answers how large, and is asked again when
+ * there is room for it. The mean is one of operations, for commands of few and of many come in turn: of whole replies it
+ * was too small for every tenth command under load, which then travelled, was logged and answered twice.
  */
 import type { MemberId } from '../base/ids.ts'
 import type { Operation } from './command.ts'
@@ -34,6 +36,7 @@ export interface Placed<T> {
 export class SendWindow<T extends Placed<T>> {
   readonly #bytesMax: number
   readonly #windows = new Map<MemberId, Window<T>>()
+  /** Of one operation. */
   readonly #replyBytesMean = { query: 0, command: 0 }
 
   constructor(bytesMax: number = windowBytesDefault) {
@@ -41,18 +44,18 @@ export class SendWindow<T extends Placed<T>> {
   }
 
   /**
-   * What the reply to such a request counts as. Whole bytes: sums of fractions would leave a rest behind, and a window
+   * What the reply to a request of so many operations counts as. Whole bytes: sums of fractions would leave a rest behind, and a window
    * that is never empty.
    */
-  replyBytes(kind: string): number {
+  replyBytes(kind: string, count = 1): number {
     const of = kind === 'query' ? 'query' : 'command'
-    return Math.max(replyBytesMin[of], Math.ceil(2 * this.#replyBytesMean[of]))
+    return Math.max(replyBytesMin[of], Math.ceil(2 * this.#replyBytesMean[of] * count))
   }
 
   /** Learns from a reply of so many bytes. */
-  replied(kind: string, bytes: number): void {
+  replied(kind: string, bytes: number, count = 1): void {
     const of = kind === 'query' ? 'query' : 'command'
-    this.#replyBytesMean[of] += (bytes - this.#replyBytesMean[of]) * replyMeanWeight
+    this.#replyBytesMean[of] += (bytes / count - this.#replyBytesMean[of]) * replyMeanWeight
   }
 
   /** Bytes under way to this owner. */

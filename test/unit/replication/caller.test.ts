@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { Plain } from '../../../lib/base/shape.ts'
 import type { Outcome } from '../../../lib/replication/command.ts'
+import { outcomeBytes } from '../../../lib/replication/size.ts'
 import { callOf, Desk, done, only, operation, retry, type Sent } from './desk.ts'
 
 describe('a call', () => {
@@ -283,6 +285,20 @@ describe('an answer that is larger than was expected', () => {
     expect(again.replyBytesMax).toBe(large)
     desk.reply(again, done)
     expect(desk.settled.get(id)).toEqual(done)
+  })
+
+  test('is not awaited of a command of many operations because few came before', () => {
+    const desk = new Desk()
+    const outcome = (count: number): Outcome => ({
+      kind: 'done',
+      results: new Array<Plain>(count).fill('x'.repeat(100)),
+    })
+    for (let i = 0; i < 100; i++) {
+      desk.call()
+      desk.reply(only(desk.sent()), outcome(1))
+    }
+    desk.call(0, 5_000, 20)
+    expect(only(desk.sent()).replyBytesMax).toBeGreaterThan(outcomeBytes(outcome(20)))
   })
 
   test('leaves a command that is given up indeterminate: it may have happened', () => {

@@ -54,9 +54,10 @@ export class Desk {
     this.step({ kind: 'session', session, untilMonotonicMs: Infinity })
   }
 
-  call(partition = 0, forMs = 5000): number {
+  call(partition = 0, forMs = 5000, count = 1): number {
     const id = this.#nextId++
-    this.step({ kind: 'call', id, partition, operations: [operation], deadlineMs: this.nowMs + forMs })
+    const operations = Array.from({ length: count }, () => operation)
+    this.step({ kind: 'call', id, partition, operations, deadlineMs: this.nowMs + forMs })
     return id
   }
 

@@ -64,6 +64,13 @@ describe('the window to an owner', () => {
     expect(window.replyBytes('query')).toBeGreaterThan(2 * 9_900)
   })
 
+  it('has room for the answer to a command of many operations after ones of few', () => {
+    const window = new SendWindow<Item>(100)
+    for (let i = 0; i < 200; i++) window.replied('execute', 400, 2)
+    expect(window.replyBytes('execute', 10)).toBeGreaterThan(10 * 200)
+    expect(window.replyBytes('execute', 1)).toBeLessThanOrEqual(2 * 200)
+  })
+
   it('is empty again when all reads are answered, whatever they counted as', () => {
     const window = new SendWindow<Item>(100_000)
     const reads = Array.from({ length: 50 }, (_, at) => named(`${at}`))
