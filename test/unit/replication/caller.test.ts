@@ -291,7 +291,7 @@ describe('an answer that is larger than was expected', () => {
     const desk = new Desk()
     const outcome = (count: number): Outcome => ({
       kind: 'done',
-      results: new Array<Plain>(count).fill('x'.repeat(100)),
+      results: Array.from<Plain>({ length: count }).fill('x'.repeat(100)),
     })
     for (let i = 0; i < 100; i++) {
       desk.call()
