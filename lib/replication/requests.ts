@@ -155,7 +155,7 @@ export class Requests {
       if (isFinal) this.#answer(nowMs, request, outcome)
       else if (isNewest) this.#backOff(nowMs, request, backOff)
     } else {
-      if (outcome.kind === 'done') this.#learn(request, outcomeBytes(outcome))
+      if (outcome.kind === 'done') this.#window.replied(request.body.kind, outcomeBytes(outcome))
       this.#answer(nowMs, request, outcome)
     }
   }
@@ -168,7 +168,7 @@ export class Requests {
     this.#sendings.delete(sending)
     request.sendings.splice(request.sendings.indexOf(sending), 1)
     if (!isNewest) return
-    this.#learn(request, bytes)
+    this.#window.replied(request.body.kind, bytes)
     if (bytes > request.replyBytesMax) {
       request.bytes += bytes - request.replyBytesMax
       request.replyBytesMax = bytes
@@ -227,10 +227,6 @@ export class Requests {
         this.#send(nowMs, request)
       }
     }
-  }
-
-  #learn({ body }: Request, replyBytes: number): void {
-    this.#window.replied(body.kind, replyBytes, resultCount(body))
   }
 
   #leaveSession(nowMs: number, request: Request, route: Route): void {

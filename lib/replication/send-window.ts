@@ -4,9 +4,10 @@
  * the lane is reset, and everything is sent again at once, for ever.
  *
  * The size of a reply is not known before it comes: each request counts with twice the recent average (an exponential
- * mean) of as many operations, and says so; an owner whose reply is larger answers how large, and is asked again when
- * there is room for it. The mean is one of operations, for commands of few and of many come in turn: of whole replies it
- * was too small for every tenth command under load, which then travelled, was logged and answered twice.
+ * mean), and with room for small results of all its operations, and says so; an owner whose reply is larger answers how
+ * large, and is asked again when there is room for it. The average alone was too small for every tenth command under
+ * load, where such of few operations and of many come in turn: those travelled, were logged and answered twice. An
+ * average of single operations is too large where those that bring many messages come between those that put many.
  */
 import type { MemberId } from '../base/ids.ts'
 import type { Operation } from './command.ts'
@@ -18,7 +19,7 @@ export const slowestBytesPerMs: number = 1_024
 /** What a small request and its frame count at least. */
 const requestBytesMin = 128
 const replyMeanWeight = 1 / 16
-/** What the reply to a request is taken for at least. */
+/** What the reply to a request is taken for at least, for each of its operations. */
 const replyBytesMin: Readonly<Record<'query' | 'command', number>> = { query: 1024, command: 256 }
 
 interface Window<T> {
@@ -36,7 +37,6 @@ export interface Placed<T> {
 export class SendWindow<T extends Placed<T>> {
   readonly #bytesMax: number
   readonly #windows = new Map<MemberId, Window<T>>()
-  /** Of one operation. */
   readonly #replyBytesMean = { query: 0, command: 0 }
 
   constructor(bytesMax: number = windowBytesDefault) {
@@ -49,13 +49,13 @@ export class SendWindow<T extends Placed<T>> {
    */
   replyBytes(kind: string, count = 1): number {
     const of = kind === 'query' ? 'query' : 'command'
-    return Math.max(replyBytesMin[of], Math.ceil(2 * this.#replyBytesMean[of] * count))
+    return Math.max(replyBytesMin[of] * count, Math.ceil(2 * this.#replyBytesMean[of]))
   }
 
   /** Learns from a reply of so many bytes. */
-  replied(kind: string, bytes: number, count = 1): void {
+  replied(kind: string, bytes: number): void {
     const of = kind === 'query' ? 'query' : 'command'
-    this.#replyBytesMean[of] += (bytes / count - this.#replyBytesMean[of]) * replyMeanWeight
+    this.#replyBytesMean[of] += (bytes - this.#replyBytesMean[of]) * replyMeanWeight
   }
 
   /** Bytes under way to this owner. */

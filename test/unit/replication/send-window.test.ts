@@ -66,9 +66,15 @@ describe('the window to an owner', () => {
 
   it('has room for the answer to a command of many operations after ones of few', () => {
     const window = new SendWindow<Item>(100)
-    for (let i = 0; i < 200; i++) window.replied('execute', 400, 2)
+    for (let i = 0; i < 200; i++) window.replied('execute', 250)
     expect(window.replyBytes('execute', 10)).toBeGreaterThan(10 * 200)
-    expect(window.replyBytes('execute', 1)).toBeLessThanOrEqual(2 * 200)
+    expect(window.replyBytes('execute', 1)).toBeLessThanOrEqual(2 * 250)
+  })
+
+  it('does not take many operations for so many of the large answers that one operation brought', () => {
+    const window = new SendWindow<Item>(100)
+    for (let i = 0; i < 200; i++) window.replied('execute', 100_000)
+    expect(window.replyBytes('execute', 256)).toBeLessThanOrEqual(2 * 100_000)
   })
 
   it('is empty again when all reads are answered, whatever they counted as', () => {
