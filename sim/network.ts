@@ -12,11 +12,13 @@ import {
   type HelloSource,
   type LinkDown,
   type LinkHello,
+  type OwnHello,
   type Network,
   type NetworkLimits,
   type NetworkListener,
   type Refusal,
 } from '../lib/transport/network.ts'
+import { partedBy } from '../lib/transport/hello.ts'
 import type { Fabric } from './fabric.ts'
 import { closeEnd, openLink, type End } from './link.ts'
 import type { SimProcess } from './env.ts'
@@ -130,9 +132,10 @@ export class SimNetwork<Body> implements Network<Body> {
     for (const end of this.#ends.values()) {
       const { other, far } = end
       end.out.say(() => other.network.#rehear(other, hello))
-      if (far === undefined || !areApart(hello, far)) continue
+      const apart = far && partingOf(hello, far)
+      if (far === undefined || apart === undefined) continue
       this.process.turn(() => {
-        this.refuse('cluster', far)
+        this.refuse(apart, far)
         closeEnd(end, { refused: false, reason: 'another cluster' }, false)
       })
     }
@@ -152,7 +155,7 @@ export class SimNetwork<Body> implements Network<Body> {
     if (end !== undefined) closeEnd(end, { refused: false, reason: 'connection reset' }, true)
   }
 
-  hello(): LinkHello {
+  hello(): OwnHello {
     return { ...this.#options.hello(), peer: this.self.peer, addresses: this.self.addresses }
   }
 
@@ -244,7 +247,7 @@ export class SimNetwork<Body> implements Network<Body> {
     if (code !== undefined) {
       this.refuse(code, theirs)
       return answer(() => {
-        dialer.refuse(code, ours)
+        dialer.refuse(refusalOf(theirs, ours) ?? code, ours)
         finish('lost', ours)
       })
     }
@@ -275,8 +278,9 @@ export class SimNetwork<Body> implements Network<Body> {
   #rehear(end: End<Body>, far: LinkHello): void {
     if (end.state !== 'up') return
     end.far = far
-    if (areApart(this.hello(), far)) {
-      this.refuse('cluster', far)
+    const apart = partingOf(this.hello(), far)
+    if (apart !== undefined) {
+      this.refuse(apart, far)
       return closeEnd(end, { refused: false, reason: 'another cluster' }, false)
     }
     this.#listener?.linkUp(far, Math.min(far.versionMax, this.hello().versionMax))
@@ -324,12 +328,14 @@ function keyOf(target: ConnectTarget): string {
   return target.member ?? target.addresses.join(' ')
 }
 
-function areApart(a: LinkHello, b: LinkHello): boolean {
-  return a.cluster !== '' && b.cluster !== '' && a.cluster !== b.cluster
+/** As the first of them sees it. */
+function partingOf(a: OwnHello, b: OwnHello): Refusal['code'] | undefined {
+  return partedBy(a, b) ?? (partedBy(b, a) === 'recovered' ? 'superseded' : undefined)
 }
 
-function refusalOf(a: LinkHello, b: LinkHello): Refusal['code'] | undefined {
-  if (areApart(a, b)) return 'cluster'
+function refusalOf(a: OwnHello, b: OwnHello): Refusal['code'] | undefined {
+  const parting = partingOf(a, b)
+  if (parting !== undefined) return parting
   return a.versionMin > b.versionMax || b.versionMin > a.versionMax ? 'version' : undefined
 }
 

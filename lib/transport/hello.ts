@@ -3,10 +3,11 @@
  * its `peer` only if the wire proved that key.
  */
 import { boolean, list, optional, record, string, uint, type Shape } from '../base/shape.ts'
+import { supersedes } from '../base/lineage.ts'
 import { MalformedError } from '../base/errors.ts'
 import { codec, type Codec } from './codec.ts'
 import type { LaneSessions } from './lanes.ts'
-import type { LinkHello, Refusal } from './network.ts'
+import type { LinkHello, OwnHello, Refusal } from './network.ts'
 
 export interface WireHello extends LinkHello {
   /** First sessions of the lanes towards the receiver. */
@@ -45,14 +46,31 @@ export const helloCodec: Codec<WireHello> = {
   },
 }
 
+/**
+ * Whether their clusters keep these two apart, and who says so. A member that has not heard yet that its cluster was
+ * recovered leaves it to the other end, which knows who was kept.
+ */
+export function partedBy(local: OwnHello, remote: LinkHello): 'cluster' | 'recovered' | undefined {
+  if (local.cluster === '' || remote.cluster === '' || local.cluster === remote.cluster) return undefined
+  if (supersedes(remote.cluster, local.cluster)) return undefined
+  if (!supersedes(local.cluster, remote.cluster)) return 'cluster'
+  return local.isKept?.(remote.member) === true ? undefined : 'recovered'
+}
+
 /** Why these two must not be linked, or the version that they speak. */
 export function agree(
-  local: LinkHello,
+  local: OwnHello,
   remote: LinkHello,
 ): { readonly version: number } | Pick<Refusal, 'code' | 'reason'> {
-  if (local.cluster !== '' && remote.cluster !== '' && local.cluster !== remote.cluster)
+  const apart = partedBy(local, remote)
+  if (apart === 'recovered')
     return {
-      code: 'cluster',
+      code: apart,
+      reason: `${remote.name} (${remote.member}) was left behind when its cluster was recovered: it comes back under a fresh id`,
+    }
+  if (apart === 'cluster')
+    return {
+      code: apart,
       reason: `${remote.name} (${remote.member}) belongs to cluster ${remote.cluster}, ${local.name} to ${local.cluster}: two clusters stay apart; stop one side and start it again with --join to the other`,
     }
   const version = Math.min(local.versionMax, remote.versionMax)

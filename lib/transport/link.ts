@@ -6,13 +6,14 @@
  *
  * What it does not do: know other wires, dial, or hold timers (mesh.ts sweeps).
  */
+import { supersedes } from '../base/lineage.ts'
 import { MalformedError } from '../base/errors.ts'
 import type { Lane } from '../base/machine.ts'
 import { Admission, type AdmissionStep } from './admission.ts'
 import { encodeFrame, type Frame, FrameDecoder, type FrameKind } from './frames.ts'
 import { agree, helloCodec, linkHello, type WireHello } from './hello.ts'
 import { Inbox, type LaneSessions, Outbox } from './lanes.ts'
-import type { LinkHello, NetworkLimits, Refusal } from './network.ts'
+import type { LinkHello, NetworkLimits, OwnHello, Refusal } from './network.ts'
 import { codec } from './codec.ts'
 import { record, string } from '../base/shape.ts'
 import type { Wire } from './wires.ts'
@@ -23,7 +24,7 @@ export interface LinkOwner {
   readonly peer: string
   nowMs(): number
   /** The own hello towards this peer, as it is now. */
-  hello(link: Link): Omit<WireHello, 'sessions'>
+  hello(link: Link): Omit<WireHello, 'sessions'> & Pick<OwnHello, 'isKept'>
   /** Admitted, and this end decides: call `link.choose()`, `link.close()`, or neither yet. */
   decide(link: Link): void
   up(link: Link): void
@@ -40,6 +41,7 @@ type LinkState = 'admitting' | 'waiting' | 'chosen' | 'up' | 'closed'
 
 const refusalCodes: readonly string[] = [
   'cluster',
+  'recovered',
   'version',
   'secret',
   'hello',
@@ -294,8 +296,10 @@ export class Link {
     const { code, reason } = refusalCodec.decode(body)
     if (!refusalCodes.includes(code)) throw new MalformedError('refusal of unknown code')
     const text = reason.slice(0, 500).replace(/[^\x20-\x7e]/g, '?')
+    // The far end's own hello must say so too: anybody else may say anything.
+    const isSuperseded = code === 'recovered' && supersedes(this.#hello?.cluster ?? '', this.#owner.hello(this).cluster)
     this.#end(`refused by ${this.#far()}`, {
-      code: code as Refusal['code'],
+      code: isSuperseded ? 'superseded' : (code as Refusal['code']),
       reason: `refused by ${this.#far()}: ${text}`,
     })
   }

@@ -16,13 +16,14 @@ import { formatAddress, parseAddress, reachable, refuseReachable, type Address }
 import { nonceBytes } from './admission.ts'
 import { Dialer } from './dialer.ts'
 import { lanes, uint32At } from './frames.ts'
-import { helloCodec, type WireHello } from './hello.ts'
+import { helloCodec } from './hello.ts'
 import { Link, type LinkOwner } from './link.ts'
 import type { LaneSessions } from './lanes.ts'
 import {
   type ConnectTarget,
   type HelloSource,
   type LinkHello,
+  type OwnHello,
   type Network,
   type NetworkLimits,
   type NetworkListener,
@@ -181,7 +182,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     return this.#env.now().monotonicMs
   }
 
-  hello(link: Link): Omit<WireHello, 'sessions'> {
+  hello(link: Link): ReturnType<LinkOwner['hello']> {
     const isLinked = [...this.#open].some(
       other => other !== link && other.isUp && other.wire.remotePeer === link.wire.remotePeer,
     )
@@ -206,8 +207,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     for (const other of this.#sameWay(link)) if (other.isUp) other.close('replaced by a newer connection')
     this.#links.set(link.member, link)
     this.#dialer.up(link.member)
-    const hello = link.hello as LinkHello
-    this.#tell(to => to.linkUp(hello, link.version))
+    this.changed(link)
     this.#log('info', 'transport.link-up', {
       member: link.member,
       address: link.wire.remoteAddress,
@@ -302,7 +302,7 @@ export class MeshNetwork implements Network<Uint8Array>, LinkOwner {
     link.open()
   }
 
-  #ownHello(): LinkHello {
+  #ownHello(): OwnHello {
     return { ...this.#options.hello(), peer: this.peer, addresses: this.#addresses }
   }
 

@@ -11,6 +11,8 @@ const remedies: Readonly<Record<Refusal['code'] | WireRefusal['code'], string>> 
   cluster: 'stop one of the two clusters, and start its peers again with --join to the other',
   version: 'upgrade the older one',
   secret: 'give every peer the same --secret-file and --cluster',
+  recovered: 'nothing: it comes back by itself',
+  superseded: 'nothing: this peer comes back by itself, under a fresh member id',
   hello: 'if it is a peer of yours, start it again; if not, keep it off by a firewall',
   malformed: 'if it is a peer of yours, run the same release on both; if not, keep it off by a firewall',
   'not-a-peer': onlyPeers,

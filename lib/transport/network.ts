@@ -54,7 +54,8 @@ export interface LinkDown {
 
 /** A link that was not admitted, or was closed for what came over it. Told each time; the network logs it, once for each cause and address a minute. */
 export interface Refusal {
-  readonly code: 'cluster' | 'version' | 'secret' | 'hello' | 'malformed'
+  /** recovered: that member was left behind by a recovery. superseded: this one was, says a member that went on. */
+  readonly code: 'cluster' | 'recovered' | 'superseded' | 'version' | 'secret' | 'hello' | 'malformed'
   /** For people: says which, whose, and what to do. */
   readonly reason: string
   /** The address dialed or dialed from, as far as known. */
@@ -75,8 +76,14 @@ export interface NetworkListener<Body> {
   heard(member: MemberId): void
 }
 
+/** With what is not said to others. */
+export interface OwnHello extends LinkHello {
+  /** Whether a member of the cluster as it was before a recovery belongs to it still. Absent: none does. */
+  readonly isKept?: (member: MemberId) => boolean
+}
+
 /** What this member says of itself, asked anew for each link: the cluster changes with founding or joining. */
-export type HelloSource = () => Omit<LinkHello, 'peer' | 'addresses'>
+export type HelloSource = () => Omit<OwnHello, 'peer' | 'addresses'>
 
 /** `Body` is `Uint8Array` where bytes move (see coded-network.ts), and the message object itself in the simulator. */
 export interface Network<Body> {
