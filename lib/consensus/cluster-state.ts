@@ -115,6 +115,8 @@ export type ClusterCommand =
     }
   | { readonly kind: 'settings'; readonly settings: Settings }
   | { readonly kind: 'version'; readonly version: number }
+  /** A person said that all members but these are gone for good: see recovery.ts. */
+  | { readonly kind: 'recover'; readonly cluster: ClusterId; readonly kept: readonly MemberId[] }
 
 const settingsShape: Shape<Settings> = record<Settings>({ partitionCount: uint, copies: uint, minCopies: uint })
 
@@ -163,6 +165,7 @@ export const clusterCommandShape: Shape<ClusterCommand> = variants<ClusterComman
   define: [3, record({ name: string, definition: plain, ifAbsent: boolean })],
   settings: [4, record({ settings: settingsShape })],
   version: [5, record({ version: int })],
+  recover: [6, record({ cluster: string, kept: list(string) })],
 })
 
 /** For consensus snapshots and for newcomers. */
@@ -234,8 +237,14 @@ export function applyClusterCommand(state: ClusterState, command: ClusterCommand
       return { ...state, settings: { ...command.settings, partitionCount: state.settings.partitionCount } }
     case 'version':
       return command.version <= state.version ? state : { ...state, version: command.version }
+    case 'recover': {
+      const remove = [...state.members.keys()].filter(member => !command.kept.includes(member))
+      return { ...change(state, { ...noChange, remove }), cluster: command.cluster }
+    }
   }
 }
+
+const noChange = { kind: 'change', upsert: [], remove: [], endSessions: [], partitions: [] } as const
 
 function found(state: ClusterState, command: Extract<ClusterCommand, { kind: 'found' }>): ClusterState {
   if (state.cluster !== '') return state

@@ -23,6 +23,7 @@ import type { Append, ConsensusMessage, Pull, Pulled, RaftConfig, RaftEntry } fr
 import type { RequestVote, SnapshotPart, Voted } from './messages.ts'
 import { consensusDefaults, type ConsensusOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
+import { Survey } from './recovery.ts'
 import { restore } from './restore.ts'
 
 export type { ConsensusEffect, ConsensusInput, Role } from './interface.ts'
@@ -34,6 +35,8 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   readonly #outbox: Outbox
   readonly #allegiance: Allegiance
   readonly #candidacy: Candidacy
+  /** How far the logs of others reach, as of the last input 'survey'. */
+  readonly survey: Survey
   #leadership: Leadership | undefined
   /** It may have acknowledged up to its start, in a life whose clock is gone. */
   #isRestored: boolean
@@ -47,6 +50,7 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
     this.#allegiance = new Allegiance(term, votedFor)
     this.#ledger = new Ledger(this.#options.logLengthMax, records)
     this.#isRestored = records.length > 0
+    this.survey = new Survey(this.#candidacyPort())
     this.#candidacy = new Candidacy(this.#candidacyPort(), this.#options, new Prng(seed))
     if (this.#isRestored) this.#candidacy.rest(-Infinity)
   }
@@ -122,16 +126,18 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
         return this.#confirm(input.id)
       case 'found':
         return this.#found(input.command)
+      case 'survey':
+        return this.survey.ask(input.members)
+      case 'recover':
+        return this.#recover(input)
       case 'linkDown':
-        if (input.member === this.leader) this.#loseLeader()
-        return
+        return input.member === this.leader ? this.#loseLeader() : undefined
       case 'linkUp':
-        this.#leadership?.linkUp(input.member)
-        return
+        return this.#leadership?.linkUp(input.member)
       case 'resign':
-        if (this.#leadership?.transfer(this.#nowMs) === true)
-          this.#outbox.emit('info', 'consensus.resigning', this.term)
-        return
+        return this.#leadership?.transfer(this.#nowMs) === true
+          ? this.#outbox.emit('info', 'consensus.resigning', this.term)
+          : undefined
     }
   }
 
@@ -197,6 +203,7 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   }
 
   #voted(from: MemberId, answer: Voted): void {
+    this.survey.heard(from, answer)
     const { log } = this.#ledger
     if (!answer.isGranted) {
       if (answer.term > this.term) this.#enterTerm(answer.term, undefined)
@@ -220,12 +227,18 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
     this.#lead({ term: 1, index: 1, config: { voters: [this.#member], learners: [] }, command }, undefined)
   }
 
+  #recover(input: Extract<ConsensusInput, { kind: 'recover' }>): void {
+    if (this.leader !== undefined || this.state.cluster === '') return
+    this.#enterTerm(this.survey.recoveryTerm, this.#member)
+    this.#lead(this.survey.opening(input), 0)
+  }
+
   #loseLeader(): void {
     this.#allegiance.lose()
     if (this.#isVoter && this.#leadership === undefined) this.#candidacy.hasten(this.#nowMs)
   }
 
-  /** Votes are refused while this is true: a leader lives. */
+  // Votes are refused while this is true.
   get #isLoyal(): boolean {
     return this.#leadership !== undefined || this.#allegiance.isLoyal(this.#nowMs, this.#options.electionMinMs)
   }
@@ -233,8 +246,6 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   get #isVoter(): boolean {
     return this.config.voters.includes(this.#member)
   }
-
-  // --- terms ---
 
   /** From here on nothing that was promised in older terms is said any more (figure 2, rules for all servers). */
   #enterTerm(term: number, votedFor: MemberId | undefined): void {
@@ -255,9 +266,8 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
     this.#leadership = undefined
     this.#allegiance.leader = undefined
     this.#candidacy.rest(this.#nowMs)
-    for (const id of leadership.rounds.takeAll()) this.#outbox.push({ kind: 'confirmed', id, ok: false })
-    for (const id of leadership.takeProposals())
-      this.#outbox.push({ kind: 'proposed', id, result: 'unknown', leader: undefined })
+    this.#outbox.confirmed(leadership.rounds.takeAll(), false)
+    this.#outbox.proposed(leadership.takeProposals(), 'unknown', undefined)
     this.#outbox.emit('info', 'consensus.stepped-down', this.term)
   }
 
@@ -346,11 +356,9 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
     if (index > this.#ledger.commitIndex) {
       this.#commit(index)
       leadership.touch()
-      for (const id of leadership.takeProposals(index))
-        this.#outbox.push({ kind: 'proposed', id, result: 'committed', leader: this.#member })
+      this.#outbox.proposed(leadership.takeProposals(index), 'committed', this.#member)
     }
-    if (leadership.isOpened)
-      for (const id of leadership.rounds.takeConfirmed()) this.#outbox.push({ kind: 'confirmed', id, ok: true })
+    if (leadership.isOpened) this.#outbox.confirmed(leadership.rounds.takeConfirmed(), true)
     if (!this.#isVoter && this.#ledger.log.configIndex <= this.#ledger.commitIndex) this.#retire(leadership)
   }
 
@@ -363,11 +371,11 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
 
   #propose({ id, command, config }: Extract<ConsensusInput, { kind: 'propose' }>): void {
     if (this.#leadership?.propose(this.#nowMs, id, command, config) !== true)
-      this.#outbox.push({ kind: 'proposed', id, result: 'dropped', leader: this.leader })
+      this.#outbox.proposed([id], 'dropped', this.leader)
   }
 
   #confirm(id: number): void {
-    if (this.#leadership?.rounds.ask(id) !== true) return this.#outbox.push({ kind: 'confirmed', id, ok: false })
+    if (this.#leadership?.rounds.ask(id) !== true) return this.#outbox.confirmed([id], false)
     if (!this.#leadership.beginAlone()) return
     this.#allegiance.acknowledge(this.#nowMs)
     this.#advance()

@@ -1,5 +1,5 @@
 /** What goes into consensus and what comes out. */
-import type { MemberId } from '../base/ids.ts'
+import type { ClusterId, MemberId } from '../base/ids.ts'
 import type { Emit, Persist, Send, Tick } from '../base/machine.ts'
 import type { ClusterCommand, ClusterState } from './cluster-state.ts'
 import type { ConsensusMessage, ConsensusRecord, RaftConfig } from './messages.ts'
@@ -27,6 +27,10 @@ export type ConsensusInput =
   | { readonly kind: 'confirm'; readonly id: number }
   | { readonly kind: 'linkDown'; readonly member: MemberId }
   | { readonly kind: 'linkUp'; readonly member: MemberId }
+  /** Ask these how far their logs reach: before `recover`. */
+  | { readonly kind: 'survey'; readonly members: readonly MemberId[] }
+  /** Begin again as the only voter, with what this member has: see recovery.ts. Ignored while a leader is known. */
+  | { readonly kind: 'recover'; readonly cluster: ClusterId; readonly kept: readonly MemberId[] }
   /** Hand leadership to another voter; nothing happens if there is none. */
   | { readonly kind: 'resign' }
 

@@ -101,10 +101,13 @@ export class Ledger {
 
   /**
    * Takes entries that follow (prevIndex, prevTerm) in another log. Returns the index up to which both are equal now, or
-   * undefined if they are not equal there. What is committed here is equal in every log this may be called with.
+   * undefined if they are not equal there. What is committed here is equal in every log this may be called with, but
+   * perhaps where a person forced a recovery (recovery.ts): such a log is not taken.
    */
   splice(prevIndex: number, prevTerm: number, entries: readonly RaftEntry[]): number | undefined {
     if (prevIndex >= this.#commitIndex && this.log.termAt(prevIndex) !== prevTerm) return undefined
+    const known = entries.find(({ index }) => index === this.#commitIndex)
+    if (known !== undefined && known.term !== this.log.termAt(known.index)) return undefined
     const fresh = this.log.merge(entries.filter(entry => entry.index > this.#commitIndex))
     const [first] = fresh
     if (first !== undefined) {

@@ -4,6 +4,8 @@ import type { Emit, Lane } from '../base/machine.ts'
 import type { ConsensusEffect, Role } from './interface.ts'
 import type { ConsensusMessage } from './messages.ts'
 
+type Proposed = Extract<ConsensusEffect, { kind: 'proposed' }>
+
 export class Outbox {
   readonly #member: MemberId
   #effects: ConsensusEffect[] = []
@@ -26,6 +28,14 @@ export class Outbox {
 
   send(to: MemberId, message: ConsensusMessage, lane: Lane): void {
     this.#effects.push({ kind: 'send', to, lane, message })
+  }
+
+  confirmed(ids: readonly number[], ok: boolean): void {
+    for (const id of ids) this.#effects.push({ kind: 'confirmed', id, ok })
+  }
+
+  proposed(ids: readonly number[], result: Proposed['result'], leader: MemberId | undefined): void {
+    for (const id of ids) this.#effects.push({ kind: 'proposed', id, result, leader })
   }
 
   emit(level: Emit['level'], event: string, term: number): void {

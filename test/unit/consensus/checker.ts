@@ -7,6 +7,7 @@
 import type { Applied, ConsensusEffect } from '../../../lib/consensus/interface.ts'
 import { RaftLog } from '../../../lib/consensus/log.ts'
 import type { ConsensusMessage, ConsensusRecord } from '../../../lib/consensus/messages.ts'
+import { recoveryTermStep } from '../../../lib/consensus/recovery.ts'
 import { isMajority } from '../../../lib/consensus/raft-config.ts'
 import type { Node, RaftWorld } from './world.ts'
 
@@ -88,8 +89,10 @@ export class RaftChecker {
     if (known === undefined) this.leaderCount++
     this.#leaders.set(effect.term, node.member)
     const { term, votedFor } = this.#durableOf(node.member)
-    const isFounder = node.machine.config.voters.length === 1 && effect.term === 1
-    if (!isFounder && (term !== effect.term || votedFor !== node.member))
+    // Neither asks anybody for a vote, and commits nothing before its own is durable.
+    const isForced = effect.term === 1 || effect.term % recoveryTermStep < effect.term
+    const isAlone = node.machine.config.voters.length === 1 && isForced
+    if (!isAlone && (term !== effect.term || votedFor !== node.member))
       this.fail(`${node.member} leads ${effect.term} before its own vote is durable`)
     this.newestTerm = Math.max(this.newestTerm, effect.term)
     this.#leaseFloor(effect.term, effect.oldLeaseAgeMs)
