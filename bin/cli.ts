@@ -4,6 +4,7 @@ import { deadVerb } from './dead.ts'
 import { demoVerb } from './demo.ts'
 import { exitCodeOf } from './failure.ts'
 import { leaveVerb, stopVerb } from './leave.ts'
+import { recoverVerb } from './recover.ts'
 import { queueVerb } from './queue.ts'
 import { simVerb } from './sim.ts'
 import { startVerb } from './start.ts'
@@ -15,7 +16,17 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('skein')
     .description('High availability for TypeScript integration services, with nothing else to run')
     .version(await version())
-  const verbs = [startVerb(), demoVerb(), statusVerb(), leaveVerb(), stopVerb(), queueVerb(), deadVerb(), simVerb()]
+  const verbs = [
+    startVerb(),
+    demoVerb(),
+    statusVerb(),
+    leaveVerb(),
+    stopVerb(),
+    recoverVerb(),
+    queueVerb(),
+    deadVerb(),
+    simVerb(),
+  ]
   for (const verb of verbs) program.addCommand(verb)
   exitByThrowing(program)
   try {

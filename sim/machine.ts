@@ -105,6 +105,7 @@ export class Machine {
         ...record,
         member,
         cluster: peer.state.cluster,
+        isKept: other => peer.state.members.has(other),
         versionMin: wireVersions.min,
         versionMax: wireVersions.max,
       }),

@@ -3,7 +3,7 @@ import { guardedAddress, type Door } from '../../lib/gateway/door.ts'
 import { startHttpDoor } from '../../lib/gateway/http/http-door.ts'
 import { orderStop } from './stop-order.ts'
 import { startRespDoor } from '../../lib/gateway/resp/resp-door.ts'
-import type { Grid } from '../../lib/grid/handles.ts'
+import type { Grid, RecoverResult } from '../../lib/grid/handles.ts'
 import type { Settings } from '../../lib/peer/options.ts'
 
 export interface PeerDoors {
@@ -35,7 +35,8 @@ export async function openDoors(
     doors.push(door)
     return door
   }
-  const admin = { leave, stop: () => orderStop(grid) }
+  const recover = (isSure: boolean): Promise<RecoverResult> => grid.recover({ isSure })
+  const admin = { leave, stop: () => orderStop(grid), recover }
   const httpDoor =
     http === undefined ? undefined : opened(await startHttpDoor(grid, { listen: http, accessToken, admin, isServing }))
   const respDoor =

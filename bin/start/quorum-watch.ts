@@ -66,7 +66,7 @@ export class QuorumWatch {
     const seen = voters.length - missing.length
     return (
       `no quorum: see ${seen} of ${voters.length} voters (${names} silent for ${(silentMs / 1000).toFixed(1)} s); ` +
-      'refusing writes until one of them is back; if they are gone for good, stop this peer and found anew'
+      'refusing writes until one of them is back; if they are gone for good: skein recover'
     )
   }
 }

@@ -7,6 +7,7 @@ import { AbortedError, ClosedError, UnavailableError } from '../base/errors.ts'
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
 import type { Plain } from '../base/shape.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
+import type { RecoveryPlan } from '../consensus/recovery.ts'
 import { partitionOf } from '../placement/hashing.ts'
 import type { Definition } from '../placement/placement.ts'
 import type { Safety } from '../placement/safety.ts'
@@ -48,6 +49,9 @@ export interface GridPeer {
   define(command: Definition): void
   tell(member: MemberId, hint: Hint): void
   leave(): void
+  survey(): void
+  recovery(): RecoveryPlan | string
+  recover(plan: RecoveryPlan): void
 }
 
 const deadlineMsDefault = 5_000

@@ -39,6 +39,7 @@ import type {
   OperationOptions,
   Partitions,
   Pressure,
+  RecoverResult,
   Transaction,
 } from './handles.ts'
 import type { Group, GroupSettings } from './group-handles.ts'
@@ -54,6 +55,7 @@ import { QueueAgreements } from './queue-settings.ts'
 import { Shards } from './shards.ts'
 import { loadSpool, spoolChunks } from './spool.ts'
 import { memberChanges, statusOf } from './status.ts'
+import { recoverGrid } from './recovering.ts'
 import { runTransaction } from './transaction.ts'
 
 export interface MemberGridOptions {
@@ -233,6 +235,10 @@ export class MemberGrid implements Grid {
       { calls: this.#calls, shards: this.#shards, consumers: this.#consumers, isMember: () => this.#isMember() },
       options,
     )
+  }
+
+  async recover(options: OperationOptions & { readonly isSure?: boolean | undefined } = {}): Promise<RecoverResult> {
+    return await recoverGrid(this.#calls, options)
   }
 
   /** True from the beginning of `leave`: being expelled is then what was wanted. */

@@ -245,6 +245,17 @@ export interface LeaveResult {
   readonly remaining: { readonly messages: number; readonly bytes: number }
 }
 
+export interface RecoverResult {
+  /** False: nothing was changed, this is what would come of it. */
+  readonly isDone: boolean
+  readonly cluster: string
+  readonly kept: readonly { readonly name: string; readonly member: string }[]
+  readonly dropped: readonly { readonly name: string; readonly member: string }[]
+  readonly partitionCount: number
+  /** Partitions without a copy at those kept: they begin empty. */
+  readonly lost: readonly number[]
+}
+
 export interface Grid extends AsyncDisposable {
   readonly name: string
   readonly clusterName: string
@@ -281,6 +292,11 @@ export interface Grid extends AsyncDisposable {
   ready(options?: OperationOptions): Promise<void>
   /** Stops consumers, finishes what is in hand, hands everything over, leaves. Default deadline '30s'. Does not close. */
   leave(options?: OperationOptions): Promise<LeaveResult>
+  /**
+   * After most voters died at once, a person's word that they are gone for good: goes on with the members that this one
+   * reaches. Without `isSure` only says what would come of it. Rejects with InvalidError where it must not be done.
+   */
+  recover(options?: OperationOptions & { readonly isSure?: boolean | undefined }): Promise<RecoverResult>
   /** Everything that this member still owns, in chunks for a spool file. Call after `leave`, before `close`. */
   spool(): AsyncIterable<Uint8Array>
   /** Takes a spool in, exactly once however often it is called with the same one. Resolves with the number of records. */

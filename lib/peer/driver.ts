@@ -119,6 +119,11 @@ export class Driver {
     this.turns.later(() => this.#placement({ kind: 'define', command }))
   }
 
+  /** Forces what no leader can: see consensus/recovery.ts. */
+  force(input: Extract<ConsensusInput, { kind: 'survey' | 'recover' }>): void {
+    this.turns.later(() => this.#consensus(input))
+  }
+
   /** Everything is to be taken over by others. */
   leave(): void {
     this.turns.later(() => this.#membership({ kind: 'leaving' }))
@@ -140,7 +145,7 @@ export class Driver {
       laneReset: (member, lane) => this.turns.input(() => this.#laneReset(member, lane)),
       heard: member => this.turns.input(() => this.#membership({ kind: 'heard', member })),
       // The network logs it.
-      refused: () => undefined,
+      refused: ({ code }) => (code === 'superseded' ? this.#events.expelled() : undefined),
     }
   }
 
@@ -308,17 +313,13 @@ export class Driver {
       case 'emit':
         return this.#env.emit(effect)
       case 'propose':
-        this.turns.after(() => this.#propose(effect))
-        return
+        return this.turns.after(() => this.#propose(effect))
       case 'confirm':
-        this.turns.after(() => this.#consensus({ kind: 'confirm', id: effect.id }))
-        return
+        return this.turns.after(() => this.#consensus({ kind: 'confirm', id: effect.id }))
       case 'resign':
-        this.turns.after(() => this.#consensus({ kind: 'resign' }))
-        return
+        return this.turns.after(() => this.#consensus({ kind: 'resign' }))
       case 'lease':
-        this.turns.after(() => this.#replication({ kind: 'lease', ...effect.lease }))
-        return
+        return this.turns.after(() => this.#replication({ kind: 'lease', ...effect.lease }))
       case 'session': {
         const { session, untilMonotonicMs } = effect
         this.turns.after(() => this.#caller({ kind: 'session', session, untilMonotonicMs }))
@@ -367,8 +368,7 @@ export class Driver {
           this.#persisted(() => this.#replication({ kind: 'persisted', token: effect.token })),
         )
       case 'ask':
-        this.turns.after(() => this.#placement({ kind: 'ask', request: effect.request }))
-        return
+        return this.turns.after(() => this.#placement({ kind: 'ask', request: effect.request }))
       case 'opened':
         this.#events.opened(effect.partition, effect.epoch)
         return

@@ -4,7 +4,9 @@
  */
 import type { Env } from '../base/env.ts'
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
+import { recoveredId } from '../base/lineage.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
+import { planRecovery, recoveryProblem, type RecoveryPlan } from '../consensus/recovery.ts'
 import type { Definition } from '../placement/placement.ts'
 import type { Safety } from '../placement/safety.ts'
 import type { Settled } from '../replication/caller.ts'
@@ -15,6 +17,9 @@ import type { Hint } from './hint.ts'
 import type { CallOptions, PeerListener, PeerOptions } from './peer-options.ts'
 import type { Storage } from './storage.ts'
 import type { WireMessage } from './wire.ts'
+
+/** Whoever lost its lease less long ago may only be between two leaders. */
+const sinceLeaseMs = 1_000
 
 export class Peer {
   readonly member: MemberId
@@ -57,6 +62,33 @@ export class Peer {
     for (const settle of this.#settled.values()) settle({ kind: 'indeterminate', message: 'this member stopped' })
     this.#settled.clear()
     await this.#network.stop()
+  }
+
+  /** Asks the linked members how far they are: a moment before `recovery`. */
+  survey(): void {
+    this.driver.force({ kind: 'survey', members: this.#network.links })
+  }
+
+  /** What `recover` would do now, or why it must not be done. */
+  recovery(): RecoveryPlan | string {
+    const linked = [this.member, ...this.#network.links].filter(member => this.state.members.has(member))
+    const { consensus } = this.driver
+    const isLeased = this.leaseUntilMs > this.#env.now().monotonicMs - sinceLeaseMs
+    const question = {
+      self: this.member,
+      state: this.state,
+      voters: this.voters,
+      leader: this.leader,
+      isLeased,
+      linked,
+    }
+    return recoveryProblem({ ...question, survey: consensus.survey }) ?? planRecovery(this.state, linked)
+  }
+
+  /** Goes on with those kept alone: all others are gone for good, says a person. */
+  recover({ kept }: RecoveryPlan): void {
+    const cluster = recoveredId(this.state.cluster, this.#env.random.uint32().toString(36))
+    this.driver.force({ kind: 'recover', cluster, kept: kept.map(({ member }) => member) })
   }
 
   /** Asks for everything to be taken over by others; `expelled` tells when that is done. */

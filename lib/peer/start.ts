@@ -66,6 +66,7 @@ export function createPeer(
       ...(zone !== undefined && { zone }),
       holdsData,
       memoryBytes,
+      isKept: (other: MemberId) => peer.state.members.has(other),
       versionMin: wireVersions.min,
       versionMax: wireVersions.max,
     }),

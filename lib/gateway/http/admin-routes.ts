@@ -1,4 +1,5 @@
 /** What the command line tells a peer: to leave, and to tell all to stop. What that means is up to whoever started it. */
+import type { RecoverResult } from '../../grid/handles.ts'
 import type { Answer, Route } from './exchange.ts'
 import { HttpRefusal } from './refusal.ts'
 
@@ -7,6 +8,8 @@ export interface AdminActions {
   readonly leave?: (() => void) | undefined
   /** All peers drain, spool and end: see stop-order.ts. Waited for. */
   readonly stop?: (() => Promise<void>) | undefined
+  /** Goes on without the peers that are gone; `isSure`: not only says what would come of it. */
+  readonly recover?: ((isSure: boolean) => Promise<RecoverResult>) | undefined
 }
 
 export function adminRoutes(actions: AdminActions): readonly Route[] {
@@ -28,6 +31,16 @@ export function adminRoutes(actions: AdminActions): readonly Route[] {
         if (actions.stop === undefined) throw embedded()
         await actions.stop()
         return { status: 202, json: { stopping: true } }
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/admin/recover',
+      run: async (exchange): Promise<Answer> => {
+        const { recover } = actions
+        if (recover === undefined) throw embedded()
+        const { yes } = await exchange.object()
+        return { status: 200, json: await recover(yes === true) }
       },
     },
   ]

@@ -205,6 +205,14 @@ export class FakePeer implements GridPeer {
     this.#grid.env.turn(() => to?.grid.listener.hinted(this.member, hint))
   }
 
+  survey(): void {}
+
+  recovery(): string {
+    return 'nothing is lost here'
+  }
+
+  recover(): void {}
+
   leave(): void {
     const members = new Map(this.state.members)
     members.delete(this.member)

@@ -166,6 +166,14 @@ export class LonePeer implements GridPeer {
     this.#cluster.env.turn(() => this.#cluster.peers.get(member)?.grid.listener.hinted(this.member, hint))
   }
 
+  survey(): void {}
+
+  recovery(): string {
+    return 'nothing is lost here'
+  }
+
+  recover(): void {}
+
   leave(): void {
     const { state } = this.#cluster
     const members = new Map(state.members)
