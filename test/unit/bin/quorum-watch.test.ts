@@ -45,7 +45,7 @@ describe('the line of a peer that cannot serve', () => {
       link(watch, 'down', name)
     }
     expect(watch.line(status({}), performance.now() + 4_100)).toMatch(
-      /^no quorum: see 1 of 3 voters \(goose-2, goose-3 silent for 4\.1 s\); refusing writes until one of them is back; /,
+      /^no quorum: see 1 of 3 voters \(goose-2, goose-3 silent for 4\.1 s\); refusing writes until one of them is back; if they are gone for good: skein recover$/,
     )
   })
 
