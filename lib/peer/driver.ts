@@ -5,6 +5,7 @@
  */
 import type { Env } from '../base/env.ts'
 import type { MemberId, PartitionId, SessionId } from '../base/ids.ts'
+import { recoveryCount } from '../base/lineage.ts'
 import type { Lane } from '../base/machine.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
 import { Consensus, type ConsensusEffect, type ConsensusInput } from '../consensus/consensus.ts'
@@ -209,11 +210,15 @@ export class Driver {
         const { member, addresses } = effect.record
         const status = effect.status === 'left' ? 'gone' : effect.status
         // The others have buried it: a voter that was removed hears of no leader who could say so.
-        if (member === this.#options.member) return status === 'gone' ? this.#events.expelled() : undefined
+        if (member === this.#options.member) {
+          // Strangers carry over what those say who were left behind by a recovery; a lease knows better.
+          const isLeased = this.placement.leaseUntilMs > this.#env.now().monotonicMs
+          const isHearsay = isLeased && recoveryCount(this.#state.cluster) > 0
+          return status === 'gone' && !isHearsay ? this.#events.expelled() : undefined
+        }
         if (status === 'gone') this.#network.forget({ member, addresses })
         else if (status === 'alive') this.#network.connect({ member, addresses })
-        this.turns.after(() => this.#placement({ kind: 'member', member, status }))
-        return
+        return this.turns.after(() => this.#placement({ kind: 'member', member, status }))
       }
     }
   }
@@ -238,10 +243,9 @@ export class Driver {
         return
       case 'joinVia': {
         const via = effect.member
-        this.turns.after(() =>
+        return this.turns.after(() =>
           this.#placement({ kind: 'join', entry: entryOf(this.#options, this.#network.self), via }),
         )
-        return
       }
     }
   }
@@ -264,25 +268,21 @@ export class Driver {
         )
       case 'role': {
         const { role, leader, term, oldLeaseAgeMs } = effect
-        this.turns.after(() =>
+        return this.turns.after(() =>
           this.#placement({ kind: 'role', isLeader: role === 'leader', leader, term, oldLeaseAgeMs }),
         )
-        return
       }
       case 'applied': {
         const { state, index } = effect
-        this.turns.after(() => this.#applied(state, index))
-        return
+        return this.turns.after(() => this.#applied(state, index))
       }
       case 'confirmed': {
         const { id, ok } = effect
-        this.turns.after(() => this.#placement({ kind: 'confirmed', id, isConfirmed: ok }))
-        return
+        return this.turns.after(() => this.#placement({ kind: 'confirmed', id, isConfirmed: ok }))
       }
       case 'proposed': {
         const { id, result } = effect
-        this.turns.after(() => this.#placement({ kind: 'proposed', id, isCommitted: result === 'committed' }))
-        return
+        return this.turns.after(() => this.#placement({ kind: 'proposed', id, isCommitted: result === 'committed' }))
       }
     }
   }

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { Cluster } from '../../sim/cluster.ts'
 import { doublyServed } from '../../sim/checkers/one-owner.ts'
+import { cut } from '../../sim/rules.ts'
 import { World } from '../../sim/world.ts'
 import type { RecoveryPlan } from '../../lib/consensus/recovery.ts'
 import type { Settled } from '../../lib/replication/caller.ts'
@@ -78,14 +79,14 @@ class Farm {
 
   async call(node: number, partition: number, key: string): Promise<string> {
     const operation: StructureOperation = { kind: 'map.put', map: 'm', key, value: new Uint8Array([partition]) }
-    return await this.#settled((settle, deadlineMs) =>
+    return await this.#settled(node, (settle, deadlineMs) =>
       this.running(node).peer.call({ partition, deadlineMs }, [operation], settle),
     )
   }
 
   async read(node: number, partition: number, key: string): Promise<string> {
     const query: StructureQuery = { kind: 'map.get', map: 'm', key }
-    return await this.#settled((settle, deadlineMs) =>
+    return await this.#settled(node, (settle, deadlineMs) =>
       this.running(node).peer.ask({ partition, deadlineMs }, query, settle),
     )
   }
@@ -96,9 +97,9 @@ class Farm {
       if (!(await this.call(node, partition, 'k')).includes('done')) throw new Error(`no answer from ${partition}`)
   }
 
-  async #settled(ask: (settle: (outcome: Settled) => void, deadlineMs: number) => void): Promise<string> {
+  async #settled(node: number, ask: (settle: (outcome: Settled) => void, deadlineMs: number) => void): Promise<string> {
     let outcome: Settled | undefined
-    const { process } = this.running(0)
+    const { process } = this.running(node)
     process.enter(() => ask(settled => (outcome = settled), process.now().monotonicMs + 3_000))
     await this.until(() => outcome !== undefined)
     return JSON.stringify(outcome)
@@ -171,4 +172,25 @@ test('a majority that was only stopped ends when it wakes, and comes back as str
   }
   for (let partition = 0; partition < partitionCount; partition++)
     expect(await farm.read(0, partition, 'k')).toContain(`{"0":${partition}}`)
+})
+
+test('a majority that lived on behind a cut ends when it meets the recovered cluster, and nothing of it is mixed in', async () => {
+  const farm = new Farm(4, 3, 3)
+  await farm.boot()
+  await farm.fill(1)
+  const others = [farm.running(1), farm.running(2)]
+  const mend = farm.cluster.fabric.impose(cut(['goose-1'], ['goose-2', 'goose-3']))
+  await farm.play(40_000)
+  expect(await farm.call(1, 0, 'behind the cut')).toContain('done')
+  await farm.recover(0)
+  expect(await farm.call(0, 0, 'recovered')).toContain('done')
+  const { cluster } = farm.running(0).peer.state
+  const { member } = farm.running(0)
+  mend()
+  await farm.until(() => farm.cluster.machines.every(({ running }) => running?.peer.state.cluster === cluster))
+  await farm.until(() => farm.cluster.isWhole())
+  expect(farm.running(0).member).toBe(member)
+  for (const node of [1, 2]) expect(farm.running(node).member).not.toBe(others[node - 1]?.member)
+  expect(await farm.read(0, 0, 'recovered')).toContain('{"0":0}')
+  expect(await farm.read(0, 0, 'behind the cut')).not.toContain('{"0":0}')
 })
