@@ -21,6 +21,13 @@ interface Durable {
   readonly log: RaftLog
 }
 
+interface Voters {
+  readonly index: number
+  /** Recoveries before it. */
+  readonly era: number
+  readonly voters: readonly string[]
+}
+
 export class RaftChecker {
   readonly #world: RaftWorld
   readonly #leaders = new Map<number, string>()
@@ -34,7 +41,7 @@ export class RaftChecker {
   readonly #proofs: { readonly askedAtMs: number; readonly term: number }[] = []
   readonly #dropped = new Set<number>()
   readonly #durable = new Map<string, Durable>()
-  #voters: { readonly index: number; readonly voters: readonly string[] } = { index: 0, voters: [] }
+  #voters: Voters = { index: 0, era: 0, voters: [] }
   newestTerm = 0
   /** How often a question of an older leader was held against a newer leader's count. */
   leaseComparisonCount = 0
@@ -110,7 +117,7 @@ export class RaftChecker {
       const known = this.#committed.get(at)
       if (known === undefined) {
         this.#committed.set(at, { text, inTerm: node.machine.term })
-        if (entry.config !== undefined) this.#configured(at, entry.config.voters)
+        if (entry.config !== undefined) this.#configured(at, entry.term, entry.config.voters)
       }
       if (known !== undefined && known.text !== text)
         this.fail(`state machine safety: ${node.member} applied another entry at ${at}`)
@@ -121,12 +128,13 @@ export class RaftChecker {
 
   /**
    * Committed voters differ by one from those before them, so that their majorities meet. Not compared across entries that
-   * nobody was seen to apply: a log that is compacted at once shows only its end.
+   * nobody was seen to apply: a log that is compacted at once shows only its end; nor across a forced recovery.
    */
-  #configured(index: number, voters: readonly string[]): void {
+  #configured(index: number, term: number, voters: readonly string[]): void {
     const last = this.#voters
     if (index <= last.index) return
-    this.#voters = { index, voters }
+    this.#voters = { index, era: Math.floor(term / recoveryTermStep), voters }
+    if (this.#voters.era !== last.era) return
     for (let at = last.index + 1; at < index; at++) if (!this.#committed.has(at)) return
     const differing = [...new Set([...last.voters, ...voters])].filter(
       one => !last.voters.includes(one) || !voters.includes(one),
