@@ -150,6 +150,12 @@ describe('a voter that leaves', () => {
     expect(way({ members, voters: ['a', 'b', 'c'], isCaughtUp: member => member !== 'b' })).toEqual([])
   })
 
+  it('stays while those who stay were not heard a moment ago: they could not decide that it goes', () => {
+    const one = { members: { ...names('ab'), c: { state: 'leaving' } as const }, voters: ['a', 'b', 'c'] }
+    expect(way({ ...one, silentMs: { b: candidateHeardWithinMs } })).toEqual([])
+    expect(way({ ...one, silentMs: { b: candidateHeardWithinMs - 1 } })).toEqual(['ab', 'a'])
+  })
+
   it('hands over to the other of two, also as the leader', () => {
     expect(way({ members: { a: { state: 'leaving' }, b: {} }, voters: ['a'] })).toEqual(['ab', 'b'])
   })
