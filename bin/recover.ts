@@ -16,7 +16,11 @@ export function recoverVerb(): Command {
 
 /** For people: who stays, who is given up, what is lost. */
 export function recoveryText({ isDone, kept, dropped, partitionCount, lost }: RecoverResult): string {
-  const names = (members: RecoverResult['kept']): string => members.map(({ name }) => name).join(', ') || 'nobody'
+  const names = (members: RecoverResult['kept']): string =>
+    members
+      .map(({ name }) => name)
+      .sort()
+      .join(', ') || 'nobody'
   const losing = lost.length === 0 ? 'none: each has a living copy' : `${lost.length} of ${partitionCount}`
   const which = lost.length === 0 ? '' : ` (${lost.slice(0, 20).join(', ')}${lost.length > 20 ? ', ...' : ''})`
   return [
