@@ -62,7 +62,7 @@ export function banner(opened: Opened): string {
 
 function safetyText({ grid }: Opened): string {
   const { level, reason } = grid.safety
-  return `${level}: ${reason}${isAlone(grid) ? '. A second peer makes it two copies, a third one safety 1:' : ''}`
+  return `${level}: ${reason}${isAlone(grid) ? '. A second peer makes it 1, and with a third one any may die:' : ''}`
 }
 
 function isAlone(grid: Grid): boolean {

@@ -312,12 +312,16 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   }
 
   #safetyState: ClusterState | undefined
+  #safetyVoters: readonly MemberId[] = []
 
   #announceSafety(effects: PlacementEffect[]): void {
-    if (this.#safetyState === this.#state) return
+    const voters = this.#view.voters()
+    if (this.#safetyState === this.#state && this.#safetyVoters === voters) return
     this.#safetyState = this.#state
-    const safety = safetyOf(this.#state, this.#view.voters())
-    if (safety.level === this.#safety?.level && safety.reason === this.#safety.reason) return
+    this.#safetyVoters = voters
+    const safety = safetyOf(this.#state, voters)
+    const { level, spareVoters, reason } = this.#safety ?? {}
+    if (safety.level === level && safety.spareVoters === spareVoters && safety.reason === reason) return
     this.#safety = safety
     effects.push({ kind: 'safety', safety })
   }

@@ -29,8 +29,8 @@ describe('a settled cluster', () => {
     const levels = cell.effects.flatMap(({ member, effect }) =>
       member === 'a' && effect.kind === 'safety' ? [effect.safety.level] : [],
     )
-    expect(levels.at(-1)).toBe(0)
-    expect(cell.members.get('a')?.safety?.reason).toContain('voters')
+    expect(levels.at(-1)).toBe(1)
+    expect(cell.members.get('a')?.safety?.reason).toContain('a alone votes')
   })
 })
 
