@@ -62,7 +62,7 @@ export function banner(opened: Opened): string {
 
 function safetyText({ grid }: Opened): string {
   const { level, reason } = grid.safety
-  return `${level}: ${reason}${isAlone(grid) ? '. A second peer makes it 1, and with a third one any may die:' : ''}`
+  return `${level}: ${reason}${isAlone(grid) ? '. A second peer makes it two copies, a third one safety 1:' : ''}`
 }
 
 function isAlone(grid: Grid): boolean {

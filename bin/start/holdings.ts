@@ -16,7 +16,6 @@ export interface Holdings {
 
 /** Answers 'standing': how the cluster stands, as this peer knows it. */
 export interface Standing {
-  /** How many may die with nothing lost and nothing that waits. */
   readonly safety: number
   /** The fewest that any partition has. */
   readonly copies: number
@@ -49,7 +48,7 @@ export function answerParent(grid: Grid, plans: readonly Plan[], flows: PeerFlow
 function standing(grid: Grid): Standing {
   const { safety, partitions, members } = grid.status()
   const live = members.filter(({ state }) => state === 'live').length
-  return { safety: Math.min(safety.level, safety.spareVoters), copies: partitions.copies, live }
+  return { safety: safety.level, copies: partitions.copies, live }
 }
 
 async function holdings(grid: Grid, plans: readonly Plan[], flows: PeerFlows | undefined): Promise<Holdings> {

@@ -16,7 +16,7 @@ import type { Instant } from '../base/instant.ts'
 import type { Plain } from '../base/shape.ts'
 import { emptyClusterState, type ClusterState } from '../consensus/cluster-state.ts'
 import type { PeerListener } from '../peer/peer-options.ts'
-import { noSafety, type Safety } from '../placement/safety.ts'
+import type { Safety } from '../placement/safety.ts'
 import { Budget } from '../peer/budget.ts'
 import { Structures } from '../structures/structures.ts'
 import { Batches } from './batches.ts'
@@ -161,9 +161,9 @@ export class MemberGrid implements Grid {
   /** As agreed last, and -1 while there is no quorum. */
   get safety(): Safety {
     const { peer } = this.#calls
-    if (peer === undefined) return noSafety('not in a cluster yet')
+    if (peer === undefined) return { level: -1, reason: 'not in a cluster yet' }
     const hasQuorum = !this.#isMember() || peer.leaseUntilMs > this.#calls.nowMs
-    return hasQuorum ? peer.safety : noSafety(this.#unready() ?? 'no quorum')
+    return hasQuorum ? peer.safety : { level: -1, reason: this.#unready() ?? 'no quorum' }
   }
 
   readonly now: () => Instant = () => this.env.now()

@@ -8,7 +8,7 @@ import { recoveredId } from '../base/lineage.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
 import { planRecovery, recoveryProblem, type RecoveryPlan } from '../consensus/recovery.ts'
 import type { Definition } from '../placement/placement.ts'
-import { noSafety, type Safety } from '../placement/safety.ts'
+import type { Safety } from '../placement/safety.ts'
 import type { Settled } from '../replication/caller.ts'
 import type { Operation, Query } from '../replication/command.ts'
 import type { Network } from '../transport/network.ts'
@@ -30,7 +30,7 @@ export class Peer {
   readonly #listener: PeerListener
   readonly #settled = new Map<number, (outcome: Settled) => void>()
   #nextCallId = 1
-  #safety: Safety = noSafety('not in a cluster yet')
+  #safety: Safety = { level: -1, reason: 'not in a cluster yet' }
   #session: SessionId | undefined
 
   constructor(

@@ -49,17 +49,13 @@ export class Flock {
     return await peer.start(seeds, this.#args, this.#env)
   }
 
-  /** Resolves with the seconds until every live peer sees as many members as live, all holding their share, safety 1 and a voter to spare. */
+  /** Resolves with the seconds until every live peer sees as many members as live, all holding their share, and safety 1. */
   async safe(secondsMax = 60): Promise<number> {
     const live = (): number => this.peers.filter(({ isDown }) => !isDown).length
     return await this.until('safe', secondsMax, view => {
       const members = view.members.filter(({ state }) => state === 'live')
       const isWhole = view.members.length === live() && members.length === live()
-      return (
-        isWhole &&
-        Math.min(view.safety.level, view.safety.spareVoters) >= 1 &&
-        members.every(({ backups }) => backups > 0)
-      )
+      return isWhole && view.safety.level >= 1 && members.every(({ backups }) => backups > 0)
     })
   }
 

@@ -20,7 +20,7 @@ process.on('exit', () => {
 export interface ClusterView {
   readonly self: string
   readonly leader: string | null
-  readonly safety: { readonly level: number; readonly spareVoters: number; readonly reason: string }
+  readonly safety: { readonly level: number; readonly reason: string }
   readonly members: readonly {
     readonly name: string
     readonly member: string

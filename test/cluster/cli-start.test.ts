@@ -202,12 +202,12 @@ async function read(http: string | undefined, key: string): Promise<string> {
   return await (await fetch(`${http}/v1/maps/m/${key}`)).text()
 }
 
-/** Resolves once the cluster says that so many more may be lost, and nothing waits. */
+/** Resolves once the cluster says that so many more may be lost. */
 async function safety(http: string | undefined, level: number): Promise<void> {
   for (;;) {
     const cluster = (await (await fetch(`${http}/v1/cluster`)).json()) as {
-      readonly safety: { readonly level: number; readonly spareVoters: number }
+      readonly safety: { readonly level: number }
     }
-    if (Math.min(cluster.safety.level, cluster.safety.spareVoters) >= level) return
+    if (cluster.safety.level >= level) return
   }
 }

@@ -31,7 +31,7 @@ async function flock(names: readonly string[], options: object = {}): Promise<Gr
   const isSettled = (): boolean => {
     const { safety, members, partitions } = first.status()
     const share = Math.floor(partitions.count / names.length)
-    return safety.level === 1 && safety.spareVoters === 1 && members.every(member => member.owned >= share)
+    return safety.level === 1 && members.every(member => member.owned >= share)
   }
   await until(first, isSettled)
   return grids

@@ -77,7 +77,7 @@ beforeAll(async () => {
   await new Promise<void>(resolve => {
     const [first] = grids
     const look = (): void => {
-      if (first === undefined || Math.min(first.safety.level, first.safety.spareVoters) < 1) return
+      if ((first?.safety.level ?? 0) < 1) return
       stop?.()
       resolve()
     }

@@ -36,7 +36,7 @@ function show({ grid }: Exchange): Answer {
       name,
       leader: leader ?? null,
       epoch,
-      safety: { level: safety.level, spareVoters: safety.spareVoters, reason: safety.reason },
+      safety: { level: safety.level, reason: safety.reason },
       members: members.map(({ name: own, member, addresses, roles, state, zone, owned, backups }) => ({
         name: own,
         member,

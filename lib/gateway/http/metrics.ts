@@ -106,10 +106,9 @@ function gauges(grid: Grid, registers: Registry[]): void {
   }
   gauge(
     'skein_safety_level',
-    'How many more members may be lost with no acknowledged write; -1: some data waits for its only copy, or no quorum',
+    'How many more members may be lost; -1: some data waits for its only copy',
     s => s.safety.level,
   )
-  gauge('skein_voters_spare', 'Voters that may die at once and the others still decide', s => s.safety.spareVoters)
   gauge('skein_ready', '1 if this member serves', s => Number(s.isReady))
   gauge('skein_members', 'Members of the cluster', s => s.members.length)
   gauge(

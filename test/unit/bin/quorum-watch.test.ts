@@ -23,7 +23,7 @@ function status(over: Partial<GridStatus>): GridStatus {
     name: 'goose-1',
     leader: undefined,
     epoch: 1,
-    safety: { level: -1, spareVoters: -1, reason: '' },
+    safety: { level: -1, reason: '' },
     members: [voter('goose-1'), voter('goose-2'), voter('goose-3')],
     partitions: { count: 271, served: 0, waiting: 271, copies: 0, copiesWanted: 2, copiesNeeded: 1 },
     memory: { bytes: 0, budgetBytes: 1, pressure: 'normal' },

@@ -125,7 +125,7 @@ export class FakeCluster {
 
 export class FakePeer implements GridPeer {
   readonly member: string
-  safety: Safety = { level: 0, spareVoters: 0, reason: 'alone, one copy' }
+  safety: Safety = { level: 0, reason: 'alone, one copy' }
   readonly addresses: readonly string[] = []
   readonly leaseUntilMs: number = Infinity
   bytes = 0

@@ -111,7 +111,7 @@ describe('probes', () => {
       cluster: 'fake',
       leader: 'goose-1',
       epoch: 1,
-      safety: { level: 0, spareVoters: 0, reason: 'alone, one copy' },
+      safety: { level: 0, reason: 'alone, one copy' },
       members: [{ name: 'goose-1', member: 'goose-1', state: 'live' }, { name: 'goose-2' }],
       partitions: { count: 12 },
     })

@@ -83,7 +83,7 @@ export class LoneCluster {
 export class LonePeer implements GridPeer {
   readonly member: string
   readonly grid: MemberGrid
-  readonly safety = { level: 0, spareVoters: 0, reason: 'alone, one copy' } as const
+  readonly safety = { level: 0, reason: 'alone, one copy' } as const
   readonly addresses: readonly string[] = []
   readonly voters: readonly string[] = []
   readonly leader: string | undefined
