@@ -57,10 +57,11 @@ export class RefusalLog {
     if (this.#isClosed) return
     const { from, code, reason, remedy, who = '' } = refused
     const host = hostOf(from)
-    const known = this.#causes.get(`${code} ${host} ${who}`)
+    const key = `${code} ${host} ${who}`
+    const known = this.#causes.get(key)
     if (known !== undefined) known.more++
     else if (this.#causes.size < (this.#options.causesMax ?? causesMaxDefault)) {
-      this.#remember(`${code} ${host} ${who}`, host, code)
+      this.#remember(key, host, code)
       this.#emit({ from, code, reason, remedy })
     } else this.#tellOthers(refused)
   }

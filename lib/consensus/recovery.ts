@@ -88,14 +88,14 @@ export interface RecoveryPlan {
 /** What becomes of members and partitions if these are kept. */
 export function planRecovery({ members, partitions }: ClusterState, kept: readonly MemberId[]): RecoveryPlan {
   const entries = [...members.values()]
+  const isKept = (member: MemberId): boolean => kept.includes(member)
   const lost: PartitionId[] = []
   partitions.forEach(({ owner, backups }, partition) => {
-    const isKept = (member: MemberId): boolean => kept.includes(member)
     if (!backups.some(isKept) && (owner === undefined || !isKept(owner))) lost.push(partition)
   })
   return {
-    kept: entries.filter(({ member }) => kept.includes(member)),
-    dropped: entries.filter(({ member }) => !kept.includes(member)),
+    kept: entries.filter(({ member }) => isKept(member)),
+    dropped: entries.filter(({ member }) => !isKept(member)),
     lost,
   }
 }
@@ -107,7 +107,7 @@ export interface RecoveryQuestion {
   readonly leader: MemberId | undefined
   /** The member holds a lease still, or did so a moment ago. */
   readonly isLeased: boolean
-  /** Members whose links are up, this one included. */
+  /** Members of the state whose links are up, this one included. */
   readonly linked: readonly MemberId[]
   readonly survey: Pick<Survey, 'hasAnswered' | 'isNewer'>
 }
@@ -124,10 +124,9 @@ export function recoveryProblem(question: RecoveryQuestion): string | undefined 
     return `${seen.length} of ${voters.length} voters can be reached: they will agree on a leader by themselves`
   if (recoveryCount(state.cluster) >= recoveriesMax)
     return `this cluster was recovered ${recoveriesMax} times, which is the limit: found a new one`
-  const kept = linked.filter(member => state.members.has(member))
-  const newer = kept.find(member => survey.isNewer(member))
+  const newer = linked.find(member => survey.isNewer(member))
   if (newer !== undefined) return `${nameOf(newer)} knows more than this peer: recover there, or try again in a moment`
-  const mute = kept.find(member => !survey.hasAnswered(member))
+  const mute = linked.find(member => !survey.hasAnswered(member))
   if (mute !== undefined) return `${nameOf(mute)} is linked and has not answered: try again, or stop it first`
   return undefined
 }

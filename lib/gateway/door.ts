@@ -5,7 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { AddressInfo, Server } from 'node:net'
 import { InvalidError } from '../base/errors.ts'
-import { formatAddress, isLoopback, parseAddress, type Address } from '../transport/addresses.ts'
+import { formatAddress, hostAndPort, isLoopback, parseAddress, type Address } from '../transport/addresses.ts'
 
 export interface Door extends AsyncDisposable {
   /** Bound: port 0 has become the one that was free. e.g. '127.0.0.1:7480' */
@@ -78,6 +78,6 @@ export async function listen(server: Server, { host, port }: Address): Promise<A
 }
 
 /** `[::1]:7480` for IPv6. */
-export function addressText({ address, port, family }: AddressInfo): string {
-  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`
+export function addressText({ address, port }: AddressInfo): string {
+  return hostAndPort(address, port)
 }

@@ -6,8 +6,8 @@
  * its writes by a crash. NODE_OPTIONS=--max-old-space-size=MB raises it.
  *
  * Resident is more than the budget: 150 MB of an idle peer, and garbage. Three peers of 154 MB (the default in 512 MB),
- * full of 8 KiB messages, took 373 MB each, and 487 MB when one was killed and the others copied its share; with
- * --max-semi-space-size=4 it was 363 MB, since buffers of the network are collected earlier.
+ * full of 8 KiB messages, took 373 MB each, and 487 MB when one was killed and the others copied its share, both with
+ * MALLOC_ARENA_MAX=1; with --max-semi-space-size=4 it was 363 MB, since buffers of the network are collected earlier.
  */
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'

@@ -72,17 +72,16 @@ export class Peer {
   /** What `recover` would do now, or why it must not be done. */
   recovery(): RecoveryPlan | string {
     const linked = [this.member, ...this.#network.links].filter(member => this.state.members.has(member))
-    const { consensus } = this.driver
-    const isLeased = this.leaseUntilMs > this.#env.now().monotonicMs - sinceLeaseMs
-    const question = {
+    const problem = recoveryProblem({
       self: this.member,
       state: this.state,
       voters: this.voters,
       leader: this.leader,
-      isLeased,
+      isLeased: this.leaseUntilMs > this.#env.now().monotonicMs - sinceLeaseMs,
       linked,
-    }
-    return recoveryProblem({ ...question, survey: consensus.survey }) ?? planRecovery(this.state, linked)
+      survey: this.driver.consensus.survey,
+    })
+    return problem ?? planRecovery(this.state, linked)
   }
 
   /** Goes on with those kept alone: all others are gone for good, says a person. */

@@ -4,6 +4,7 @@
  */
 import type { MemberId } from '../base/ids.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
+import { absenceOf, isAway } from './absence.ts'
 import { stayingOf } from './plan.ts'
 
 export interface Safety {
@@ -14,10 +15,8 @@ export interface Safety {
 }
 
 export function safetyOf(state: ClusterState, voters: readonly MemberId[]): Safety {
-  const isLive = (member: MemberId): boolean => {
-    const entry = state.members.get(member)
-    return entry !== undefined && entry.state !== 'silent'
-  }
+  const absence = absenceOf(state)
+  const isLive = (member: MemberId): boolean => !isAway(absence, member)
   let fewestCopies = Infinity
   let thin = 0
   for (const entry of state.partitions) {

@@ -1,8 +1,8 @@
 /**
  * How much an owner has under way to each member, over all partitions: appends, or chunks of snapshots, that were sent and
- * not acknowledged. A window for
- * each partition alone does not bound a lane that hundreds of partitions share: it would be overrun, reset, and filled
- * again for ever. What finds no room waits; when half of the window is free again, all that waited look anew.
+ * not acknowledged. A window for each partition alone does not bound a lane that hundreds of partitions share: it would be
+ * overrun, reset, and filled again for ever. What finds no room waits; when half of the window is free again, all that
+ * waited look anew.
  */
 import type { MemberId } from '../base/ids.ts'
 import type { Driven } from './turn.ts'

@@ -44,8 +44,8 @@ export class SendWindow<T extends Placed<T>> {
   }
 
   /**
-   * What the reply to a request of so many operations counts as. Whole bytes: sums of fractions would leave a rest behind, and a window
-   * that is never empty.
+   * What the reply to a request of so many operations counts as. Whole bytes: sums of fractions would leave a rest
+   * behind, and a window that is never empty.
    */
   replyBytes(kind: string, count = 1): number {
     const of = kind === 'query' ? 'query' : 'command'

@@ -40,7 +40,12 @@ export function parseAddress(text: string): Address {
 export function formatAddress(address: Address): string {
   if (address.peer !== undefined) return `${multiaddrOf(address)}`
   if (address.kind === 'dns') return `dns:${address.host}:${address.port}`
-  return address.kind === 'ip6' ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+  return hostAndPort(address.host, address.port)
+}
+
+/** '10.0.0.7:7400', '[fd00::7]:7400'. */
+export function hostAndPort(host: string, port: number | string | undefined): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** As libp2p reads it, e.g. '/ip4/10.0.0.7/tcp/7400'. */

@@ -6,6 +6,7 @@
  */
 import type { Connection, MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 import { shortAddress } from './stream-wire.ts'
+import { upgraderWith } from './upgraders.ts'
 import type { WireRefusal } from './wires.ts'
 
 type Tell = (refusal: WireRefusal) => void
@@ -14,7 +15,7 @@ type Tell = (refusal: WireRefusal) => void
 export function watchedTransport<T extends Transport>(transport: T, tell: Tell): T {
   const createListener = transport.createListener.bind(transport)
   transport.createListener = options =>
-    createListener({ ...options, upgrader: watchedUpgrader(options.upgrader, options.upgrader, tell) })
+    createListener({ ...options, upgrader: watchedUpgrader(options.upgrader, tell) })
   return transport
 }
 
@@ -65,22 +66,18 @@ export function boundFrames(connection: Connection): void {
   }
 }
 
-function watchedUpgrader(upgrader: Upgrader, own: Upgrader, tell: Tell): Upgrader {
-  return {
+function watchedUpgrader(upgrader: Upgrader, tell: Tell): Upgrader {
+  return upgraderWith(upgrader, {
     upgradeInbound: async (connection, options) => {
       try {
-        await own.upgradeInbound(connection, options)
+        await upgrader.upgradeInbound(connection, options)
       } catch (error) {
         const found = options?.signal?.aborted === true ? undefined : verdict(error, bytesFrom(connection))
         if (found !== undefined) tell({ from: shortAddress(connection.remoteAddr.toString()), ...found })
         throw error
       }
     },
-    upgradeOutbound: (connection, options) => upgrader.upgradeOutbound(connection, options),
-    createInboundAbortSignal: signal => upgrader.createInboundAbortSignal(signal),
-    getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
-    getStreamMuxers: () => upgrader.getStreamMuxers(),
-  }
+  })
 }
 
 /**

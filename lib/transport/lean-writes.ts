@@ -10,6 +10,7 @@
  * taken.
  */
 import type { ConnectionEncrypter, MultiaddrConnection, Stream, Transport, Upgrader } from '@libp2p/interface'
+import { upgraderWith } from './upgraders.ts'
 
 interface Sent {
   readonly sentBytes: number
@@ -85,13 +86,10 @@ export function lazyWindow(stream: Stream): void {
 const established = 3
 
 function leanUpgrader(upgrader: Upgrader): Upgrader {
-  return {
+  return upgraderWith(upgrader, {
     upgradeInbound: (connection, options) => upgrader.upgradeInbound(inOneWrite(connection), options),
     upgradeOutbound: (connection, options) => upgrader.upgradeOutbound(inOneWrite(connection), options),
-    createInboundAbortSignal: signal => upgrader.createInboundAbortSignal(signal),
-    getConnectionEncrypters: () => upgrader.getConnectionEncrypters(),
-    getStreamMuxers: () => upgrader.getStreamMuxers(),
-  }
+  })
 }
 
 function inOneWrite<C extends MultiaddrConnection>(connection: C): C {

@@ -3,6 +3,7 @@
  * Several things tell of an end (stream reset, far end's close, connection lost); the first one counts.
  */
 import type { Connection, Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
+import { hostAndPort } from './addresses.ts'
 import type { Wire, WireListener } from './wires.ts'
 
 const closeMsMax = 1_000
@@ -108,6 +109,5 @@ export function abort(connection: Connection, reason: string): void {
 /** `/ip4/10.0.0.7/tcp/7400/p2p/12D3...` -> `10.0.0.7:7400`; another form as it is. */
 export function shortAddress(text: string): string {
   const [, host, port] = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)/.exec(text) ?? []
-  if (host === undefined) return text
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  return host === undefined ? text : hostAndPort(host, port)
 }

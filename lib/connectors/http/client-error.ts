@@ -1,4 +1,5 @@
 /** What Node's HTTP server refuses by itself, before there is a request: what it is, what to answer, what to do about it. */
+import { hostAndPort } from '../../transport/addresses.ts'
 
 interface FarEnd {
   readonly remoteAddress?: string | undefined
@@ -56,6 +57,5 @@ export const tooManyConnections = {
 
 /** 'host:port' of the far end; 'unknown' once it is gone. */
 export function addressOf({ remoteAddress, remotePort }: FarEnd): string {
-  if (remoteAddress === undefined) return 'unknown'
-  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
+  return remoteAddress === undefined ? 'unknown' : hostAndPort(remoteAddress, remotePort)
 }

@@ -8,6 +8,7 @@ import Router from 'find-my-way'
 import type { Env } from '../../base/env.ts'
 import { InvalidError } from '../../base/errors.ts'
 import { RefusalLog } from '../../base/refusal-log.ts'
+import { hostAndPort } from '../../transport/addresses.ts'
 import { addressOf, clientFault, tooManyConnections, type ClientError } from './client-error.ts'
 
 export interface HttpListenerOptions {
@@ -164,8 +165,8 @@ export class HttpListener {
         resolve()
       })
     })
-    const { address, port, family } = this.#server.address() as AddressInfo
-    this.#address = `${family === 'IPv6' ? `[${address}]` : address}:${port}`
+    const { address, port } = this.#server.address() as AddressInfo
+    this.#address = hostAndPort(address, port)
     return this.#address
   }
 }
