@@ -1,11 +1,11 @@
 /** Redis with one replica, each set acknowledged by `WAIT 1`, through ioredis: the same promise as one backup. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { freePort } from '../free-port.ts'
 import { closedLoop, type Measured } from './load.ts'
 
 const keyCount = 10_000
@@ -100,12 +100,4 @@ export class RedisPair {
     process.once('exit', () => server.kill())
     this.#servers.push(server)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }

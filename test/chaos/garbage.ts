@@ -4,11 +4,12 @@
  * log for each cause and address, which says what to do; a thousand of the same are one line still; and the peer neither grows
  * nor ends.
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { Flock } from './flock.ts'
 import { ask, pause } from './http.ts'
 import type { ChaosPeer, LogLine } from './peer.ts'
@@ -151,28 +152,24 @@ async function settledMb(peer: ChaosPeer): Promise<number> {
 
 /** Doors that others could reach: refused at the start without a token, in one line that says what to do. */
 async function offLoopback(flock: Flock): Promise<readonly string[]> {
-  const child = spawn(process.execPath, [launcher, 'start', '--listen', '127.0.0.1:0', '--http', '0.0.0.0:0'], {
-    cwd: flock.folder,
-    env: { PATH: process.env['PATH'] },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let said = ''
-  child.stderr.on('data', (chunk: Buffer) => (said += String(chunk)))
-  const timer = setTimeout(() => child.kill('SIGKILL'), endedMsMax)
+  const { child, said } = lonePeer(flock, ['--http', '0.0.0.0:0'])
+  child.stdout.resume()
   const [code] = (await once(child, 'close')) as [number | null]
-  clearTimeout(timer)
-  const isOneLine = said.trim().split('\n').length === 1
-  return code === 2 && isOneLine && said.includes('--access-token-file')
+  const isOneLine = said().trim().split('\n').length === 1
+  return code === 2 && isOneLine && said().includes('--access-token-file')
     ? []
-    : [`doors off loopback without a token: exit ${code}, ${said.slice(0, 300)}`]
+    : [`doors off loopback without a token: exit ${code}, ${said().slice(0, 300)}`]
 }
 
-/** With one, who does not send it is refused, and in the log once. */
-async function withToken(flock: Flock): Promise<readonly string[]> {
-  const file = join(flock.folder, 'token')
-  writeFileSync(file, 'hush hush hush hush', { mode: 0o600 })
-  const doors = ['--http', '0.0.0.0:0', '--access-token-file', file]
-  const child = spawn(process.execPath, [launcher, 'start', '--json', '--listen', '127.0.0.1:0', ...doors], {
+interface LonePeer {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>
+  /** On stderr so far. */
+  readonly said: () => string
+}
+
+/** A peer of no cluster but its own; killed if it lives too long. */
+function lonePeer(flock: Flock, args: readonly string[]): LonePeer {
+  const child = spawn(process.execPath, [launcher, 'start', '--listen', '127.0.0.1:0', ...args], {
     cwd: flock.folder,
     env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -180,17 +177,27 @@ async function withToken(flock: Flock): Promise<readonly string[]> {
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += String(chunk)))
   const timer = setTimeout(() => child.kill('SIGKILL'), endedMsMax)
+  child.once('exit', () => clearTimeout(timer))
+  return { child, said: () => said }
+}
+
+/** With one, who does not send it is refused, and in the log once. */
+async function withToken(flock: Flock): Promise<readonly string[]> {
+  const file = join(flock.folder, 'token')
+  writeFileSync(file, 'hush hush hush hush', { mode: 0o600 })
+  const { child, said } = lonePeer(flock, ['--json', '--http', '0.0.0.0:0', '--access-token-file', file])
   try {
     const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
     const { http } = JSON.parse(line) as { readonly http: string }
     const url = http.replace('0.0.0.0', '127.0.0.1')
     const statuses = await together(5, async () => String((await ask(url, 'GET', '/v1/cluster')).status))
     await pause(100)
-    const lines = said.split('\n').filter(each => each.includes('"http.refused"'))
+    const lines = said()
+      .split('\n')
+      .filter(each => each.includes('"http.refused"'))
     const isRight = statuses.every(status => status === '401') && lines.length === 1
-    return isRight ? [] : [`no access token: ${statuses.join()}, ${lines.length} lines: ${said.slice(0, 300)}`]
+    return isRight ? [] : [`no access token: ${statuses.join()}, ${lines.length} lines: ${said().slice(0, 300)}`]
   } finally {
-    clearTimeout(timer)
     child.kill('SIGKILL')
   }
 }

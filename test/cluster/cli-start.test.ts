@@ -1,8 +1,9 @@
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
-import { createConnection, createServer, type AddressInfo } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freePort } from '../free-port.ts'
 import { Stage } from './stage.ts'
 
 const lib = join(import.meta.dirname, '..', '..', 'lib')
@@ -183,15 +184,6 @@ describe('skein start', () => {
     expect((await fetch(`${ready.http}/-/live`)).status).toBe(200)
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function put(http: string | undefined, key: string): Promise<void> {
   const answer = await fetch(`${http}/v1/maps/m/${key}`, { method: 'PUT', body: key })

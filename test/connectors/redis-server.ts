@@ -1,7 +1,7 @@
 /** A redis-server of this machine for tests, on a free port of loopback, without persistence. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { freePort } from '../free-port.ts'
 
 const program = 'redis-server'
 
@@ -47,13 +47,4 @@ async function versionOf(): Promise<string | undefined> {
   } catch {
     return undefined
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

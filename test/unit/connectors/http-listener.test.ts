@@ -1,10 +1,10 @@
 import { request } from 'node:http'
-import { connect } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Emit } from '../../../lib/base/machine.ts'
 import { HttpListener } from '../../../lib/connectors/http/listener.ts'
 import { systemEnv } from '../../../lib/peer/clock.ts'
+import { said } from '../raw-client.ts'
 
 describe('the listener of flows', () => {
   let events: Emit[]
@@ -31,16 +31,6 @@ describe('the listener of flows', () => {
     return response.statusCode
   }
 
-  async function said(bytes: string): Promise<string> {
-    const socket = connect(port, '127.0.0.1')
-    let text = ''
-    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    socket.on('error', () => undefined)
-    socket.write(bytes)
-    await once(socket, 'close')
-    return text
-  }
-
   test('is not where the API is, and says once where it is', async () => {
     for (let times = 0; times < 3; times++) expect(await status('/v1/cluster')).toBe(404)
     expect(lines()).toEqual([['flows.refused', 'flow port', 'not-a-flow']])
@@ -51,8 +41,10 @@ describe('the listener of flows', () => {
 
   test('tells garbage and long headers apart, each once', async () => {
     for (let times = 0; times < 3; times++) {
-      expect(await said('garbage\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
-      expect(await said(`GET / HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 /)
+      expect(await said(port, 'garbage\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
+      expect(await said(port, `GET / HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(20_000)}\r\n\r\n`)).toMatch(
+        /^HTTP\/1\.1 431 /,
+      )
     }
     expect(lines()).toEqual([
       ['flows.refused', 'flow port', 'malformed'],

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { InvalidError } from '../../../lib/base/errors.ts'
 import { valueBytesMax, type Door } from '../../../lib/gateway/door.ts'
 import { startHttpDoor } from '../../../lib/gateway/http/http-door.ts'
+import { said } from '../raw-client.ts'
 import { ask, cluster, doors, here, open, refusal, useDoors, type Asked } from './http-bench.ts'
 
 useDoors()
@@ -164,16 +165,6 @@ describe('probes', () => {
 describe('what a door refuses is in the log once, with what to do:', () => {
   const head = 'PUT /v1/maps/m/k HTTP/1.1\r\nHost: localhost\r\n'
 
-  async function said(at: number, bytes: string): Promise<string> {
-    const socket = connect((doors[at] as Door).port, '127.0.0.1')
-    let text = ''
-    socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
-    socket.on('error', () => undefined)
-    socket.write(bytes)
-    await once(socket, 'close')
-    return text
-  }
-
   test.each([
     ['what is not HTTP', '\x16\x01 garbage\r\n\r\n', 400, 'malformed'],
     ['TLS', '\x16\x03\x01 hello\r\n\r\n', 400, 'tls'],
@@ -192,7 +183,8 @@ describe('what a door refuses is in the log once, with what to do:', () => {
       'forbidden',
     ],
   ])('%s', async (_, bytes, status, code) => {
-    for (let times = 0; times < 3; times++) expect(await said(0, bytes)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    for (let times = 0; times < 3; times++)
+      expect(await said((doors[0] as Door).port, bytes)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
     const lines = here.events.filter(({ event }) => event === 'http.refused')
     expect(lines.map(({ fields }) => [fields['door'], fields['code']])).toEqual([['HTTP door', code]])
     expect(lines[0]?.fields).toMatchObject({
@@ -204,7 +196,8 @@ describe('what a door refuses is in the log once, with what to do:', () => {
   test('who has no access token', async () => {
     const at = await open({ accessToken: 'hush' })
     const bytes = 'GET /v1/cluster HTTP/1.1\r\nHost: goose\r\nConnection: close\r\n\r\n'
-    for (let times = 0; times < 3; times++) expect(await said(at, bytes)).toMatch(/^HTTP\/1\.1 401 /)
+    for (let times = 0; times < 3; times++)
+      expect(await said((doors[at] as Door).port, bytes)).toMatch(/^HTTP\/1\.1 401 /)
     const lines = here.events.filter(({ event }) => event === 'http.refused')
     expect(lines.map(({ fields }) => fields['code'])).toEqual(['unauthorized'])
   })

@@ -14,6 +14,7 @@ import type { NetworkLimits } from '../../../lib/transport/network.ts'
 import type { Wire, WireRefusal } from '../../../lib/transport/wires.ts'
 import { fastLimits } from '../../conformance/real-harness.ts'
 import { realEnv } from '../../conformance/real-env.ts'
+import { freePort } from '../../free-port.ts'
 import { Stranger } from './stranger.ts'
 
 const stops: (() => Promise<unknown>)[] = []
@@ -322,11 +323,3 @@ describe('a mesh over libp2p', () => {
     expect(own.links).toEqual([])
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
