@@ -12,7 +12,8 @@
  * elections in the former cluster (`recoveryTermStep`), so no entry of the one has index and term of an entry of the
  * other, and it refuses a log that lacks what it holds as committed (`Ledger.splice`), is then found silent and comes
  * back as a stranger too. It is refused beforehand if a linked member has a newer log: a log that ends newer holds all
- * that the older one holds as committed. After it crossed it parts from those that were dropped.
+ * that the older one holds as committed; and if a linked member follows a leader: then most voters live, and are only out
+ * of this one's reach. After it crossed it parts from those that were dropped.
  *
  * What no protocol can do: two sides that live and see nothing of each other are two clusters once a person has
  * recovered one of them. What the dropped side acknowledges until it meets the other is lost when it does. Two
@@ -27,7 +28,9 @@ import type { RaftEntry, Voted } from './messages.ts'
 /** More terms than elections of the former cluster can use up before it hears of the recovery. */
 export const recoveryTermStep: number = 2 ** 20
 type RecoverCommand = Extract<ClusterCommand, { kind: 'recover' }>
-type End = Pick<Voted, 'term' | 'lastIndex' | 'lastTerm'>
+type End = Pick<Voted, 'term' | 'ageMs' | 'lastIndex' | 'lastTerm'>
+/** Whoever acknowledged a leader less long ago follows one, or is between two. */
+const sinceLedMs = 1_000
 
 /** Learns by pre-votes how far others are; a voter with a newer log is also pulled from (catch-up.ts). */
 export class Survey {
@@ -64,8 +67,8 @@ export class Survey {
     }
   }
 
-  heard(from: MemberId, { term, lastIndex, lastTerm }: Voted): void {
-    if (this.#ends.has(from)) this.#ends.set(from, { term, lastIndex, lastTerm })
+  heard(from: MemberId, { term, ageMs, lastIndex, lastTerm }: Voted): void {
+    if (this.#ends.has(from)) this.#ends.set(from, { term, ageMs, lastIndex, lastTerm })
   }
 
   hasAnswered(member: MemberId): boolean {
@@ -75,6 +78,11 @@ export class Survey {
   isNewer(member: MemberId): boolean {
     const end = this.#ends.get(member)
     return end !== undefined && this.#port.log.compareEnd(end) > 0
+  }
+
+  /** It follows a leader, whom this member may not be able to hear. */
+  isLed(member: MemberId): boolean {
+    return (this.#ends.get(member)?.ageMs ?? Infinity) < sinceLedMs
   }
 }
 
@@ -109,7 +117,7 @@ export interface RecoveryQuestion {
   readonly isLeased: boolean
   /** Members of the state whose links are up, this one included. */
   readonly linked: readonly MemberId[]
-  readonly survey: Pick<Survey, 'hasAnswered' | 'isNewer'>
+  readonly survey: Pick<Survey, 'hasAnswered' | 'isNewer' | 'isLed'>
 }
 
 /** Why not to recover here and now, as a sentence; undefined: it may. */
@@ -124,6 +132,9 @@ export function recoveryProblem(question: RecoveryQuestion): string | undefined 
     return `${seen.length} of ${voters.length} voters can be reached: they will agree on a leader by themselves`
   if (recoveryCount(state.cluster) >= recoveriesMax)
     return `this cluster was recovered ${recoveriesMax} times, which is the limit: found a new one`
+  const led = linked.find(member => survey.isLed(member))
+  if (led !== undefined)
+    return `${nameOf(led)} follows a leader, whom this peer cannot reach: mend the way between them, or start this peer again`
   const newer = linked.find(member => survey.isNewer(member))
   if (newer !== undefined) return `${nameOf(newer)} knows more than this peer: recover there, or try again in a moment`
   const mute = linked.find(member => !survey.hasAnswered(member))

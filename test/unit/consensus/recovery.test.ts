@@ -87,6 +87,27 @@ describe('a forced recovery', () => {
     expect(world.node(other).machine.state.cluster).toBe('test+1')
   })
 
+  test('learns that another one follows a leader who is only out of reach', () => {
+    const world = new RaftWorld(7)
+    world.found(['c', 'a', 'b', 'd', 'e'])
+    world.partition(['a'], ['c', 'd', 'e'])
+    world.run(2_000)
+    const { machine } = world.node('a')
+    expect([world.leader(), machine.leader]).toEqual(['c', undefined])
+    world.input('a', { kind: 'survey', members: ['b'] })
+    expect(machine.survey.isLed('b')).toBe(false)
+    world.run(100)
+    // The log does not tell.
+    expect(machine.survey.isNewer('b')).toBe(false)
+    expect(machine.survey.isLed('b')).toBe(true)
+    for (const member of ['c', 'd', 'e']) world.crash(member)
+    world.run(2_000)
+    world.input('a', { kind: 'survey', members: ['b'] })
+    world.run(100)
+    expect(machine.survey.hasAnswered('b')).toBe(true)
+    expect(machine.survey.isLed('b')).toBe(false)
+  })
+
   test('is not taken over by a survivor that holds something else as committed', () => {
     const ledger = new Ledger(100, [])
     const entries = [1, 2, 3].map(index => ({ term: 1, index }))
@@ -126,7 +147,7 @@ function state(cluster = 'c1'): ClusterState {
   }
 }
 
-const survey: RecoveryQuestion['survey'] = { hasAnswered: () => true, isNewer: () => false }
+const survey: RecoveryQuestion['survey'] = { hasAnswered: () => true, isNewer: () => false, isLed: () => false }
 const question = { self: 'a', state: state(), voters: members, leader: undefined, isLeased: false, survey }
 
 describe('what a person is told beforehand', () => {
@@ -149,6 +170,10 @@ describe('what a person is told beforehand', () => {
     [
       { linked: ['a', 'b'], survey: { ...survey, hasAnswered: (member: string) => member === 'a' } },
       'goose-b is linked',
+    ],
+    [
+      { linked: ['a', 'b'], survey: { ...survey, isLed: (member: string) => member === 'b' } },
+      'goose-b follows a leader',
     ],
     [{ linked: ['a'], self: 'x' }, 'in no cluster'],
     [{ linked: ['a'], state: state(`c1${'+x'.repeat(recoveriesMax)}`) }, 'which is the limit'],

@@ -128,3 +128,35 @@ test('changes gone back on lose nothing that is committed and make no second lea
   }
   expect(retractedCount).toBeGreaterThan(50)
 }, 60_000)
+
+// c commits abc -> abcd, which only c knows, and goes on to bcd. Whoever is elected by three of abcd then must not go back
+// to abc on its own: it would decide with one other, while c is elected by c and d.
+test('a leader that has committed nothing yet goes back on nothing: the change may be committed', () => {
+  let playedCount = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new RaftWorld(seed)
+    world.found(['c', 'a', 'b', 'd'], 3)
+    Object.assign(world.faults, { delayMinMs: 5, delayMaxMs: 6 })
+    const change = world.propose('c', undefined, { voters: ['c', 'a', 'b', 'd'], learners: [] })
+    world.runUntil(() => world.results.get(change) === 'committed')
+    world.isolate('c')
+    world.propose('c', undefined, { voters: ['c', 'b', 'd'], learners: ['a'] })
+    world.run(5)
+    world.crash('c')
+    world.runUntil(() => ['a', 'b', 'd'].includes(world.leader() ?? ''))
+    const second = world.leader() as string
+    if (second === 'd') continue
+    playedCount++
+    world.partition(['a', 'b'], ['d'])
+    world.propose(second)
+    world.run(600)
+    world.heal()
+    world.partition(['a', 'b'], ['c', 'd'])
+    world.restart('c')
+    world.run(2_000)
+    world.heal()
+    world.run(2_000)
+    world.checker.logMatching()
+  }
+  expect(playedCount).toBeGreaterThan(5)
+})
