@@ -58,6 +58,11 @@ export class Allegiance {
     return this.#ackedAtMs === -Infinity ? undefined : nowMs - this.#ackedAtMs
   }
 
+  /** It has a leader whose link is not known to be down. */
+  get isFollowing(): boolean {
+    return this.leader !== undefined && !this.#isLost
+  }
+
   /** A leader lives, as far as this follower knows: it was heard within `graceMs`. */
   isLoyal(nowMs: number, graceMs: number): boolean {
     return this.leader !== undefined && !this.#isLost && nowMs - this.#heardAtMs < graceMs

@@ -34,6 +34,8 @@ export class Candidacy {
   /** Gave way to another candidate since its own last attempt. */
   #hasYielded = false
   #dueMs: number | undefined
+  /** Since a leader was heard. */
+  #hasPostponed = false
 
   constructor(port: CandidacyPort, options: ConsensusOptions, random: Prng) {
     this.#port = port
@@ -102,6 +104,19 @@ export class Candidacy {
     this.#dueMs = nowMs + this.#retryMs()
   }
 
+  /**
+   * The timer ran out while this process stood still, so what the leader said meanwhile is not read yet: two heartbeats'
+   * time more, once, before it stands. False if it is not so.
+   */
+  postpone(nowMs: number): boolean {
+    const { heartbeatMs } = this.#options
+    const lateMs = nowMs - (this.#dueMs ?? nowMs)
+    if (this.#hasPostponed || this.#phase !== 'idle' || lateMs < heartbeatMs / 2) return false
+    this.#hasPostponed = true
+    this.#dueMs = nowMs + 2 * heartbeatMs
+    return true
+  }
+
   /** Gives up what it asked for; the timer runs on. */
   abandon(): void {
     this.#phase = 'idle'
@@ -112,6 +127,7 @@ export class Candidacy {
     this.#phase = 'idle'
     this.#attemptCount = 0
     this.#hasYielded = false
+    this.#hasPostponed = false
   }
 
   /** Nothing to do about elections for one timeout. A member without a vote only notes then that nobody leads. */

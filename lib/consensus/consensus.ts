@@ -181,9 +181,9 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
 
   #tickElection(): void {
     if (!this.#candidacy.isDue(this.#nowMs)) return
+    if (this.#allegiance.isFollowing && this.#candidacy.postpone(this.#nowMs)) return
     this.#allegiance.leader = undefined
-    if (this.#isVoter) this.#candidacy.ask(this.#nowMs)
-    else this.#candidacy.stop()
+    return this.#isVoter ? this.#candidacy.ask(this.#nowMs) : this.#candidacy.stop()
   }
 
   #requestVote(from: MemberId, request: RequestVote): void {
@@ -323,7 +323,7 @@ export class Consensus implements Machine<ConsensusInput, ConsensusEffect> {
   // --- leading ---
 
   #tickLeader(leadership: Leadership): void {
-    const isQuorumLost = leadership.isHeartbeatDue(this.#nowMs) && !leadership.hasQuorum(this.#nowMs)
+    const isQuorumLost = leadership.isQuorumLost(this.#nowMs)
     if (isQuorumLost && leadership.retract(this.#nowMs)) {
       this.#outbox.emit('info', 'consensus.change-retracted', this.term)
     } else if (isQuorumLost) {

@@ -46,6 +46,8 @@ export class Leadership {
   #retractionIndex = 0
   #heartbeatAtMs: number
   #isDirty = true
+  /** Since a majority was last heard: until when nobody is missed, because this process stood still itself. */
+  #excusedUntilMs: number | undefined
   #transfer: { readonly to: MemberId; readonly endsAtMs: number; isTold: boolean } | undefined
 
   constructor(member: MemberId, term: number, options: ConsensusOptions, view: LeadershipView, nowMs: number) {
@@ -163,6 +165,21 @@ export class Leadership {
       this.#view.log.config,
       voter => voter === this.#member || (this.heardAtMs(voter) ?? -Infinity) >= sinceMs,
     )
+  }
+
+  /**
+   * Looked at with each heartbeat. A leader that comes to that late has heard nobody because it did not listen, as on a
+   * machine that stood still: it gives all `electionMinMs` to answer, once. What it may grant is proved by rounds anyway.
+   */
+  isQuorumLost(nowMs: number): boolean {
+    if (!this.isHeartbeatDue(nowMs)) return false
+    if (this.hasQuorum(nowMs)) {
+      this.#excusedUntilMs = undefined
+      return false
+    }
+    const { heartbeatMs, electionMinMs } = this.#options
+    if (nowMs - this.#heartbeatAtMs > heartbeatMs) this.#excusedUntilMs ??= nowMs + electionMinMs
+    return nowMs >= (this.#excusedUntilMs ?? -Infinity)
   }
 
   isHeartbeatDue(nowMs: number): boolean {
