@@ -94,6 +94,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #isLeader = false
   #join: { readonly entry: MemberEntry; readonly via: MemberId } | undefined
   #isLeaving = false
+  #isExpelled = false
   #renewAtMs: number | undefined
   #repeatAtMs: number | undefined
   readonly #requests = new Map<string, PlacementRequest>()
@@ -150,7 +151,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
       case 'role':
         return this.#changeRole(now, input)
       case 'applied':
-        return this.#apply(now, input.state, input.index)
+        return this.#apply(now, input.state, input.index, effects)
       case 'confirmed':
         for (const { to, message } of this.#plan.confirmed(now.monotonicMs, input.id, input.isConfirmed))
           this.#deliver(now, to, message, effects)
@@ -195,7 +196,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
       case 'granted':
         return this.#lease.grant(message.sequence, message.stateIndex, message.session)
       case 'expelled':
-        if (from === this.#leader) this.#expel(effects)
+        // Whoever says so has it from a leader's proof, and who leaves may know no leader any more.
+        if (from === this.#leader || this.#isLeaving) this.#expel(effects)
         return
       case 'join':
         if (this.#isLeader) return this.#plan.join(now.monotonicMs, message.entry)
@@ -214,6 +216,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   }
 
   #expel(effects: PlacementEffect[]): void {
+    if (this.#isExpelled) return
+    this.#isExpelled = true
     this.#renewAtMs = undefined
     effects.push({ kind: 'expelled' })
   }
@@ -228,8 +232,13 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
     if (this.#requests.size > 0 || this.#join !== undefined || this.#isLeaving) this.#repeatAtMs = now.monotonicMs
   }
 
-  #apply(now: Instant, state: ClusterState, index: number): void {
+  #apply(now: Instant, state: ClusterState, index: number, effects: PlacementEffect[]): void {
     const wasMember = this.#isMember()
+    // It receives the log no more, so it would learn of it by its next renewal, or by gossip if it knows no leader.
+    if (this.#isLeader)
+      for (const member of this.#state.members.keys())
+        if (!state.members.has(member) && member !== this.#member)
+          effects.push(send(member, { kind: 'expelled', sequence: 0 }))
     this.#state = state
     this.#index = index
     this.#plan.apply(now.monotonicMs, state, index)

@@ -138,6 +138,19 @@ describe('a member that leaves', () => {
   })
 })
 
+describe('a member that was let go', () => {
+  it('is told so at once, though it knows no leader any more', () => {
+    const cell = settled()
+    cell.input('c', { kind: 'leave' })
+    while (cell.owned('c') > 0) cell.run(1)
+    cell.input('c', { kind: 'role', isLeader: false, leader: undefined, term: 1, oldLeaseAgeMs: undefined })
+    for (let i = 0; i < 3_000 && cell.state.members.has('c'); i++) cell.run(1)
+    cell.run(2)
+    const told = cell.effects.filter(({ member, effect }) => member === 'c' && effect.kind === 'expelled')
+    expect(told).toHaveLength(1)
+  })
+})
+
 describe("an owner's request", () => {
   it('removes a backup, or a learner that it waits for, and does nothing once the epoch has passed', () => {
     const cell = settled()
