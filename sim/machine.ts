@@ -6,6 +6,7 @@ import type { Emit } from '../lib/base/machine.ts'
 import type { StateMachine } from '../lib/replication/state-machine.ts'
 import type { ClusterState, Settings } from '../lib/consensus/cluster-state.ts'
 import { MemberGrid } from '../lib/grid/grid.ts'
+import { Budget } from '../lib/peer/budget.ts'
 import { Peer } from '../lib/peer/peer.ts'
 import { wireVersions, type WireMessage } from '../lib/peer/wire.ts'
 import type { Shape } from '../lib/base/shape.ts'
@@ -114,14 +115,14 @@ export class Machine {
     })
     const storage = new SimStorage(process)
     const grid = this.#options.hasGrid ? new MemberGrid({ env: process, name: this.name }) : undefined
-    const peer = new Peer(
+    const peer: Peer = new Peer(
       {
         ...record,
         member,
         seeds: this.seeds,
         settings,
         createState: grid?.createState ?? createState,
-        budget: grid?.budget ?? { isFull: () => false },
+        budget: grid?.budget ?? new Budget(memoryBytes, () => peer.bytes),
         ...(this.expect !== undefined && { expect: this.expect }),
       },
       process,

@@ -12,7 +12,7 @@ import type { Cluster } from './cluster.ts'
 import { faults, type Fault, type FaultKind } from './faults.ts'
 import type { Machine } from './machine.ts'
 import type { World } from './world.ts'
-import { stayingOf } from '../lib/placement/plan.ts'
+import { stayingOf } from '../lib/placement/copies.ts'
 
 export interface NemesisOptions {
   readonly isInBudget: boolean

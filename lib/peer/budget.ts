@@ -3,6 +3,8 @@
  * that grow are refused; reads, acknowledgements, deletes and failover go on.
  */
 
+import type { MemoryUse } from '../placement/room.ts'
+
 /** Also what the grid tells: see `Pressure` in grid/handles.ts. */
 export type BudgetState = 'normal' | 'high' | 'full'
 
@@ -27,5 +29,11 @@ export class Budget {
 
   isFull(): boolean {
     return this.#used() >= fullRatio * this.bytesMax
+  }
+
+  /** Bytes taken, and bytes left until it is full. */
+  use(): MemoryUse {
+    const usedBytes = Math.max(Math.ceil(this.#used()), 0)
+    return { usedBytes, roomBytes: Math.max(Math.floor(fullRatio * this.bytesMax) - usedBytes, 0) }
   }
 }

@@ -11,8 +11,7 @@ import type { ClusterState } from '../consensus/cluster-state.ts'
 import { Consensus, type ConsensusEffect, type ConsensusInput } from '../consensus/consensus.ts'
 import { Founding, type FoundingEffect, type FoundingInput } from '../membership/founding.ts'
 import { Membership, type MembershipEffect, type MembershipInput } from '../membership/membership.ts'
-import { Placement, placementDefaults, type Definition } from '../placement/placement.ts'
-import type { PlacementEffect, PlacementInput } from '../placement/placement.ts'
+import { Placement, type Definition, type PlacementEffect, type PlacementInput } from '../placement/placement.ts'
 import type { Safety } from '../placement/safety.ts'
 import { Caller, type CallerEffect, type CallerInput, type Settled } from '../replication/caller.ts'
 import { Replication, type ReplicationEffect, type ReplicationInput } from '../replication/replication.ts'
@@ -73,8 +72,9 @@ export class Driver {
     this.consensus = new Consensus({ member, seed: seed() })
     this.placement = new Placement({
       member,
-      options: options.placement ?? placementDefaults,
+      options: options.placement,
       view: leaderView(this.consensus, network),
+      memory: () => options.budget.use(),
     })
     this.replication = new Replication({
       member,

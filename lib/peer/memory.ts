@@ -5,9 +5,8 @@
  * default that limit is about 4 GB on a large machine and half of a small container; a budget above it would be refused
  * its writes by a crash. NODE_OPTIONS=--max-old-space-size=MB raises it.
  *
- * Resident is more than the budget: 150 MB of an idle peer, and garbage. Three peers of 154 MB (the default in 512 MB),
- * full of 8 KiB messages, took 373 MB each, and 487 MB when one was killed and the others copied its share, both with
- * MALLOC_ARENA_MAX=1; with --max-semi-space-size=4 it was 363 MB, since buffers of the network are collected earlier.
+ * Resident is more than the budget: 150 MB of an idle peer, and garbage. Copies of a dead peer's share go only where they
+ * fit (placement/room.ts), so a full cluster takes no more when a peer dies.
  */
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'

@@ -4,6 +4,7 @@ import type { ClusterState, Settings } from '../consensus/cluster-state.ts'
 import type { PlacementOptions } from '../placement/placement.ts'
 import type { Safety } from '../placement/safety.ts'
 import type { StateMachine } from '../replication/state-machine.ts'
+import type { Budget } from './budget.ts'
 import type { Hint } from './hint.ts'
 
 export interface PeerOptions {
@@ -21,7 +22,7 @@ export interface PeerOptions {
   readonly settings: Settings
   readonly placement?: PlacementOptions
   readonly createState: (partition: PartitionId) => StateMachine
-  readonly budget: { isFull(): boolean }
+  readonly budget: Pick<Budget, 'isFull' | 'use'>
 }
 
 /** What an embedding layer may want to hear of. All are called at most once per turn and never from inside a call. */

@@ -22,6 +22,7 @@ import type { PlacementMessage } from './messages.ts'
 import { Penalties } from './penalties.ts'
 import { changeOf, isSameLevel, planBalance, planFailover, type Level } from './plan.ts'
 import type { PlacementRequest } from './requests.ts'
+import { Room } from './room.ts'
 
 /** What placement reads of consensus. */
 export interface LeaderView {
@@ -74,6 +75,7 @@ export class LeaderPlan {
   readonly #view: LeaderView
   readonly #penalties = new Penalties()
   readonly #watch: MemberWatch
+  readonly #room = new Room()
   #isLeading = false
   #state: ClusterState = emptyClusterState
   #index = 0
@@ -127,6 +129,7 @@ export class LeaderPlan {
     this.#inFlight = undefined
     this.#requests.clear()
     this.#definitions.length = 0
+    this.#room.clear()
     if (!isLeader) return
     this.#watch.restart(nowMs, this.#state, oldLeaseAgeMs)
     this.#settledAtMs = nowMs + settleMs
@@ -142,13 +145,18 @@ export class LeaderPlan {
     this.#index = index
     if (!this.#isLeading || state === before) return
     this.#watch.follow(nowMs, before, state)
+    if (state.members !== before.members) this.#room.keep(state.members)
     this.#wake(nowMs)
   }
 
-  renew(nowMs: number, from: MemberId, sequence: number): void {
+  renew(nowMs: number, from: MemberId, message: Extract<PlacementMessage, { kind: 'renew' }>): void {
     if (!this.#isLeading || this.#renewals.length >= renewalsMax) return
+    const { sequence, usedBytes, roomBytes } = message
     this.#renewals.push({ from, sequence, receivedAtMs: nowMs })
-    if (this.#state.members.has(from)) this.#watch.heard(from, nowMs)
+    if (this.#state.members.has(from)) {
+      this.#watch.heard(from, nowMs)
+      this.#room.heard(from, { usedBytes, roomBytes }, this.#state)
+    }
     this.#wake(nowMs + renewalGatherMs)
   }
 
@@ -349,6 +357,8 @@ export class LeaderPlan {
       nowMs - (this.#movedAtMs.get(partition) ?? this.#ledSinceMs) > leaseMs
     const isFree = (member: MemberId): boolean => !this.#penalties.isPenal(member, nowMs)
     const mayMove = !isSilenceFresh && nowMs >= this.#settledAtMs
+    const room = this.#room.copies(this.#state)
+    const tight = [...room].filter(([, copies]) => copies < this.#state.partitions.length)
     const level: Level = {
       state: this.#state,
       mayCopy: !isSilenceFresh,
@@ -356,10 +366,12 @@ export class LeaderPlan {
       // Whether every surplus copy may go: what is not yet due may become so without any other change.
       mayTrimAll: nowMs - this.#movedLastMs > leaseMs,
       penal: [...this.#state.members.keys()].filter(member => !isFree(member)).join(' '),
+      tight: `${room.size} ${tight.join(' ')}`,
     }
     if (level.mayTrimAll && isSameLevel(level, this.#level)) return []
     const changes = planBalance(this.#state, {
       mayReceive: isFree,
+      room: member => room.get(member) ?? 0,
       mayOwn: isFree,
       mayTrim,
       mayCopy: level.mayCopy,

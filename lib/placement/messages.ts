@@ -8,10 +8,11 @@ import {
   type MemberEntry,
 } from '../consensus/cluster-state.ts'
 import { placementRequestShape, type PlacementRequest } from './requests.ts'
+import type { MemoryUse } from './room.ts'
 
 export type PlacementMessage =
   /** Member -> leader, every `renewIntervalMs`: grant me node and session lease, counted from when I sent this. */
-  | { readonly kind: 'renew'; readonly sequence: number }
+  | ({ readonly kind: 'renew'; readonly sequence: number } & MemoryUse)
   /** Leader -> member. Good only once the member has applied consensus up to `stateIndex`. */
   | { readonly kind: 'granted'; readonly sequence: number; readonly stateIndex: number; readonly session: number }
   /** Leader -> member: no such member any more; start over under a fresh id. */
@@ -26,7 +27,7 @@ export type PlacementMessage =
   | { readonly kind: 'leaving'; readonly member: MemberId }
 
 export const placementMessageShape: Shape<PlacementMessage> = variants<PlacementMessage>({
-  renew: [1, record({ sequence: uint })],
+  renew: [1, record({ sequence: uint, usedBytes: uint, roomBytes: uint })],
   granted: [2, record({ sequence: uint, stateIndex: uint, session: uint })],
   expelled: [3, record({ sequence: uint })],
   join: [4, record({ entry: memberEntryShape, isForwarded: boolean })],

@@ -22,6 +22,7 @@ import { HeldLease, leaseDefaults, type LeaseOptions } from './lease.ts'
 import { LeaderPlan, type LeaderView, type Proposal } from './leader-plan.ts'
 import type { PlacementMessage } from './messages.ts'
 import type { PlacementRequest } from './requests.ts'
+import type { MemoryUse } from './room.ts'
 import { safetyOf, type Safety } from './safety.ts'
 
 export type PlacementInput =
@@ -88,6 +89,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   readonly #lease: HeldLease
   readonly #plan: LeaderPlan
   readonly #view: LeaderView
+  readonly #memory: () => MemoryUse
   #state: ClusterState = emptyClusterState
   #index = 0
   #leader: MemberId | undefined
@@ -106,15 +108,19 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   constructor({
     member,
     view,
+    memory,
     options = placementDefaults,
   }: {
     readonly member: MemberId
     readonly view: LeaderView
-    readonly options?: PlacementOptions
+    /** What this member has taken of its memory, and has left. */
+    readonly memory: () => MemoryUse
+    readonly options?: PlacementOptions | undefined
   }) {
     this.#member = member
     this.#options = options
     this.#view = view
+    this.#memory = memory
     this.#lease = new HeldLease(options)
     this.#plan = new LeaderPlan(member, options, view)
   }
@@ -190,7 +196,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #receive(now: Instant, from: MemberId, message: PlacementMessage, effects: PlacementEffect[]): void {
     switch (message.kind) {
       case 'renew':
-        this.#plan.renew(now.monotonicMs, from, message.sequence)
+        this.#plan.renew(now.monotonicMs, from, message)
         if (from !== this.#member) this.#follow(now, effects)
         return
       case 'granted':
@@ -257,8 +263,8 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #renew(now: Instant, effects: PlacementEffect[]): void {
     this.#renewAtMs = now.monotonicMs + this.#options.renewIntervalMs
     if (this.#leader === undefined) return
-    const message: PlacementMessage = { kind: 'renew', sequence: this.#lease.renew(now) }
-    if (this.#isLeader) this.#plan.renew(now.monotonicMs, this.#member, message.sequence)
+    const message = { kind: 'renew', sequence: this.#lease.renew(now), ...this.#memory() } as const
+    if (this.#isLeader) this.#plan.renew(now.monotonicMs, this.#member, message)
     else effects.push(send(this.#leader, message))
   }
 

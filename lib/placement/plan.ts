@@ -14,6 +14,7 @@
 import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { ClusterState, MemberEntry, PartitionChange, PartitionEntry } from '../consensus/cluster-state.ts'
 import { isAway, type Absence } from './absence.ts'
+import { copiesOf, stayingOf, without } from './copies.ts'
 
 /** How many extra learners balance may have under way at once, cluster-wide. More: faster balance, more transfer load. */
 export const movesMax = 48
@@ -92,6 +93,8 @@ function failOver(
 export interface BalanceRules {
   /** Members that may be given new copies now. */
   readonly mayReceive: (member: MemberId) => boolean
+  /** How many more copies a member has memory for. */
+  readonly room: (member: MemberId) => number
   /** Members that do not flap. */
   readonly mayOwn: (member: MemberId) => boolean
   /** Whether the surplus copy of a partition may go: not before its former owner has certainly heard of the new one. */
@@ -140,6 +143,8 @@ export interface Level {
   readonly mayTrimAll: boolean
   /** Members that flap, in the order of the state. */
   readonly penal: string
+  /** What members have room for, as far as it is less than all there is. */
+  readonly tight: string
 }
 
 export function isSameLevel(a: Level, b: Level | undefined): boolean {
@@ -149,7 +154,8 @@ export function isSameLevel(a: Level, b: Level | undefined): boolean {
     a.mayCopy === b.mayCopy &&
     a.mayMove === b.mayMove &&
     a.mayTrimAll === b.mayTrimAll &&
-    a.penal === b.penal
+    a.penal === b.penal &&
+    a.tight === b.tight
   )
 }
 
@@ -161,6 +167,7 @@ class Balance {
   readonly #copiesWanted: number
   readonly #owned: Map<MemberId, number>
   readonly #copies = new Map<MemberId, number>()
+  readonly #room = new Map<MemberId, number>()
   /** Usable learners under way. */
   pending = 0
 
@@ -170,7 +177,10 @@ class Balance {
     this.#rules = rules
     this.#copiesWanted = Math.min(state.settings.copies, usable.size)
     this.#owned = ownedCounts(state)
-    for (const member of usable) this.#copies.set(member, 0)
+    for (const member of usable) {
+      this.#copies.set(member, 0)
+      this.#room.set(member, rules.room(member))
+    }
     for (const entry of state.partitions) {
       for (const member of stayingOf(entry)) this.#count(member, 1)
       for (const member of entry.learners) {
@@ -199,7 +209,11 @@ class Balance {
     const copies = copiesOf(entry)
     if (stayingOf(entry).length > this.#copiesWanted) return undefined
     const others = [...this.#usable].filter(
-      member => !copies.includes(member) && !entry.learners.includes(member) && this.#rules.mayReceive(member),
+      member =>
+        !copies.includes(member) &&
+        !entry.learners.includes(member) &&
+        this.#rules.mayReceive(member) &&
+        this.#hasRoom(member),
     )
     const heir = fewest(others.filter(this.#rules.mayOwn), this.#owned)
     const byOwner =
@@ -215,9 +229,8 @@ class Balance {
     const learner = byOwner ?? byCopies
     if (learner === undefined) return undefined
     if (byOwner !== undefined) this.#hand(owner, byOwner)
-    this.#count(learner, 1)
+    this.#teach(learner)
     this.#count(fullest ?? owner, -1)
-    this.pending++
     return learner
   }
 
@@ -259,7 +272,7 @@ class Balance {
     const good = stayingOf(entry).filter(member => this.#usable.has(member))
     const learning = entry.learners.filter(member => this.#usable.has(member))
     if (!this.#rules.mayCopy || good.length + learning.length >= this.#copiesWanted) return undefined
-    // Without it writes are refused, so even a member that flaps will do.
+    // Without it writes are refused, those that would make room too, so even a member that flaps or is full will do.
     const isNeeded = good.length + learning.length < this.#state.settings.minCopies
     const mayReceive = (member: MemberId): boolean => isNeeded || this.#rules.mayReceive(member)
     const { parting = [], backups } = entry
@@ -269,14 +282,18 @@ class Balance {
       return { owner, backups, learners: entry.learners, parting: without(parting, [stayer]) }
     }
     const others = [...this.#usable].filter(
-      member => member !== owner && !backups.includes(member) && !learning.includes(member) && mayReceive(member),
+      member =>
+        member !== owner &&
+        !backups.includes(member) &&
+        !learning.includes(member) &&
+        mayReceive(member) &&
+        (isNeeded || this.#hasRoom(member)),
     )
     const zones = new Set(good.map(member => this.#state.members.get(member)?.zone))
     const apart = others.filter(member => !zones.has(this.#state.members.get(member)?.zone))
     const learner = fewest(apart.length > 0 ? apart : others, this.#copies)
     if (learner === undefined) return undefined
-    this.#count(learner, 1)
-    this.pending++
+    this.#teach(learner)
     return { owner, backups: entry.backups, learners: [...entry.learners, learner] }
   }
 
@@ -294,23 +311,19 @@ class Balance {
     this.#owned.set(to, (this.#owned.get(to) ?? 0) + 1)
   }
 
+  #hasRoom(member: MemberId): boolean {
+    return (this.#room.get(member) ?? 0) >= 1
+  }
+
+  #teach(learner: MemberId): void {
+    this.#count(learner, 1)
+    this.#room.set(learner, (this.#room.get(learner) ?? 0) - 1)
+    this.pending++
+  }
+
   #count(member: MemberId, by: number): void {
     this.#copies.set(member, (this.#copies.get(member) ?? 0) + by)
   }
-}
-
-/** Owner and backups. */
-export function copiesOf(entry: PartitionEntry): readonly MemberId[] {
-  return entry.owner === undefined ? entry.backups : [entry.owner, ...entry.backups]
-}
-
-/** Those of them that are not to go. */
-export function stayingOf(entry: PartitionEntry): readonly MemberId[] {
-  return without(copiesOf(entry), entry.parting ?? [])
-}
-
-function without(members: readonly MemberId[], others: readonly MemberId[]): readonly MemberId[] {
-  return others.length === 0 ? members : members.filter(member => !others.includes(member))
 }
 
 function ownedCounts(state: ClusterState): Map<MemberId, number> {

@@ -5,7 +5,7 @@
 import type { MemberId } from '../base/ids.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
 import { absenceOf, isAway } from './absence.ts'
-import { stayingOf } from './plan.ts'
+import { stayingOf } from './copies.ts'
 
 export interface Safety {
   /** k - 1; -1 while some partition has no live copy or the voters no majority. */
@@ -45,6 +45,6 @@ function reasonOf(
   if (state.members.size === 1) return 'alone, one copy'
   const copies = fewestCopies === 1 ? 'one copy' : `${fewestCopies} copies`
   if (fewestCopies < Math.min(state.settings.copies, state.members.size))
-    return `${thin} of ${state.partitions.length} partitions have ${copies}; re-copying`
+    return `${thin} of ${state.partitions.length} partitions have ${copies}; re-copying where memory allows`
   return `every partition has at least ${copies}`
 }

@@ -6,6 +6,7 @@ import {
   type MemberEntry,
   type PartitionEntry,
 } from '../../../lib/consensus/cluster-state.ts'
+import type { MemoryUse } from '../../../lib/placement/room.ts'
 import { Placement, type PlacementEffect, type PlacementInput } from '../../../lib/placement/placement.ts'
 
 export class Cell {
@@ -13,6 +14,8 @@ export class Cell {
   state: ClusterState
   index = 1
   readonly members: Map<string, Placement> = new Map()
+  /** What members say of their memory. */
+  memory: (name: string) => MemoryUse = () => ({ usedBytes: 0, roomBytes: 2 ** 30 })
   readonly effects: { readonly member: string; readonly effect: PlacementEffect }[] = []
   /** Members that nobody hears and that hear nobody. */
   readonly cut: Set<string> = new Set()
@@ -33,7 +36,11 @@ export class Cell {
     for (const name of names)
       this.members.set(
         name,
-        new Placement({ member: name, view: { voters: () => [this.#leader], planVoters: () => undefined } }),
+        new Placement({
+          member: name,
+          view: { voters: () => [this.#leader], planVoters: () => undefined },
+          memory: () => this.memory(name),
+        }),
       )
     this.state = applyClusterCommand(this.state, {
       kind: 'change',

@@ -8,7 +8,8 @@ import {
   type PartitionEntry,
 } from '../../../lib/consensus/cluster-state.ts'
 import { absenceOf, isAway } from '../../../lib/placement/absence.ts'
-import { copiesOf, planFailover } from '../../../lib/placement/plan.ts'
+import { copiesOf } from '../../../lib/placement/copies.ts'
+import { planFailover } from '../../../lib/placement/plan.ts'
 import { memberEntry } from '../consensus/world.ts'
 
 const names = ['a', 'b', 'c', 'd', 'e']

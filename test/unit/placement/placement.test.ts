@@ -95,6 +95,31 @@ describe('a member that is gone', () => {
   })
 })
 
+describe('members without memory to spare', () => {
+  it('take no copies of a dead one, and take them once they have room again', () => {
+    const cell = settled(['a', 'b', 'c', 'd'])
+    const copies = (name: string): number =>
+      cell.state.partitions.filter(({ owner, backups }) => owner === name || backups.includes(name)).length
+    const copyCount = (): number => copies('a') + copies('b') + copies('c') + copies('d')
+    // Each holds 6 of 24 copies of 1,000 bytes.
+    let limit = 6_999
+    cell.memory = name => ({ usedBytes: copies(name) * 1_000, roomBytes: Math.max(limit - copies(name) * 1_000, 0) })
+    cell.run(200)
+    cell.cut.add('d')
+    cell.input('a', { kind: 'member', member: 'd', status: 'gone' })
+    cell.run(leaderLeaseMs + 5_000)
+    expect(cell.state.members.has('d')).toBe(false)
+    expect(copyCount()).toBe(18)
+    expect(cell.state.partitions.every(({ owner }) => owner !== 'd')).toBe(true)
+    limit = 7_000
+    cell.run(2_000)
+    expect(copyCount()).toBe(21)
+    limit = 9_000
+    cell.run(2_000)
+    expect(copyCount()).toBe(24)
+  })
+})
+
 describe('a leader', () => {
   it('grants nothing while no majority confirms that it leads', () => {
     const cell = settled()

@@ -7,10 +7,12 @@ import {
   type MemberEntry,
   type PartitionChange,
 } from '../../../lib/consensus/cluster-state.ts'
-import { changeOf, copiesOf, planBalance, planFailover, type BalanceRules } from '../../../lib/placement/plan.ts'
+import { copiesOf } from '../../../lib/placement/copies.ts'
+import { changeOf, planBalance, planFailover, type BalanceRules } from '../../../lib/placement/plan.ts'
 
 const free: BalanceRules = {
   mayReceive: () => true,
+  room: () => Infinity,
   mayOwn: () => true,
   mayTrim: () => true,
   mayCopy: true,
@@ -164,6 +166,21 @@ describe('balance', () => {
   it('gives copies even to a member that flaps where writes would be refused without', () => {
     const state = change(founded(2, 30, 2), { upsert: [member('b')] })
     expect(planBalance(state, { ...free, mayReceive: () => false })).toHaveLength(30)
+  })
+
+  it('copies where there is memory for it, and as much as there is', () => {
+    const rooms: Record<string, number> = { a: 4, b: 7, c: 0 }
+    const room = (name: string): number => rooms[name] ?? 0
+    const state = change(founded(2), { upsert: [member('b'), member('c')] })
+    const changes = planBalance(state, { ...free, room })
+    const learning = (name: string): number => changes.filter(({ learners }) => learners.includes(name)).length
+    expect(['a', 'b', 'c'].map(learning)).toEqual([0, 7, 0])
+    expect(planBalance(state, { ...free, room: () => 0 })).toEqual([])
+  })
+
+  it('copies even to a full member where nothing would be acknowledged without', () => {
+    const state = change(founded(2, 30, 2), { upsert: [member('b')] })
+    expect(planBalance(state, { ...free, room: () => 0 })).toHaveLength(30)
   })
 
   it('takes no copy away by itself: what is to go is marked, and stays a copy until its owner asks', () => {
