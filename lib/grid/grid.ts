@@ -217,6 +217,7 @@ export class MemberGrid implements Grid {
       pressure,
       safety: this.safety,
       unready: this.#unready(),
+      lapsedMs: this.#lapsedMs(),
     })
   }
 
@@ -273,9 +274,15 @@ export class MemberGrid implements Grid {
     if (peer === undefined) return 'starting'
     if (!this.#isMember()) return 'not in a cluster yet'
     if (this.#session === undefined) return 'no quorum: no lease was granted'
-    const silentMs = this.#calls.nowMs - peer.leaseUntilMs
-    if (silentMs >= 0) return `no quorum: no lease for ${(silentMs / 1000).toFixed(1)} s; refusing writes`
+    const lapsedMs = this.#lapsedMs()
+    if (lapsedMs > 0) return `no quorum: no lease for ${(lapsedMs / 1000).toFixed(1)} s; refusing writes`
     return undefined
+  }
+
+  #lapsedMs(): number {
+    const { peer } = this.#calls
+    const isMember = this.#calls.isOpen && !this.#isLeaving && this.#isMember()
+    return peer === undefined || !isMember ? 0 : Math.max(this.#calls.nowMs - peer.leaseUntilMs, 0)
   }
 
   #isMember(): boolean {

@@ -219,6 +219,8 @@ export interface GridStatus {
   readonly isReady: boolean
   /** A sentence when it is not. */
   readonly reason: string
+  /** How long this member has been without a lease, ms; 0: it has one, or is none of the cluster's. */
+  readonly lapsedMs: number
 }
 
 export interface GridEvents {

@@ -12,6 +12,7 @@ export interface OwnStatus {
   readonly safety: Safety
   /** Undefined: ready. */
   readonly unready: string | undefined
+  readonly lapsedMs: number
 }
 
 export function statusOf(peer: GridPeer | undefined, own: OwnStatus): GridStatus {
@@ -66,6 +67,7 @@ export function statusOf(peer: GridPeer | undefined, own: OwnStatus): GridStatus
     memory: { bytes: peer?.bytes ?? 0, budgetBytes: own.budgetBytes, pressure: own.pressure },
     isReady: own.unready === undefined,
     reason: own.unready ?? '',
+    lapsedMs: own.lapsedMs,
   }
 }
 

@@ -22,7 +22,7 @@ test('what the survivor of three holds is there after skein recover, and a newco
   expect(asked.stdout).toContain('would go on with: goose-1')
   expect(asked.stdout).toContain('given up: goose-2, goose-3')
   expect(asked.stdout).toMatch(/partitions that begin empty: \d+ of 31 \(/)
-  expect(await isReady(one)).toBe(false)
+  await until(async () => !(await isReady(one)))
 
   const done = await recover(one, '--yes', '--json')
   expect(done.code).toBe(0)

@@ -29,6 +29,7 @@ function status(over: Partial<GridStatus>): GridStatus {
     memory: { bytes: 0, budgetBytes: 1, pressure: 'normal' },
     isReady: false,
     reason: 'no quorum: no lease was granted',
+    lapsedMs: Infinity,
     ...over,
   }
 }

@@ -41,7 +41,7 @@ test('without a lease it is not ready, and promises nothing', async () => {
   const ready = one.ready()
   await env.advance(1_500)
   const reason = 'no quorum: no lease for 1.5 s; refusing writes'
-  expect(one.status()).toMatchObject({ isReady: false, reason, safety: { level: -1, reason } })
+  expect(one.status()).toMatchObject({ isReady: false, reason, lapsedMs: 1_500, safety: { level: -1, reason } })
   peer.leaseUntilMs = Infinity
   one.listener.turned()
   await env.until(ready)
