@@ -30,11 +30,17 @@ export function simVerb(): Command {
     .description('simulate whole clusters under faults, in virtual time')
     .addOption(new Option('--seed <n>', 'one run; default 1').argParser(wholeNumber))
     .addOption(new Option('--seeds <from..to>', 'many runs, both ends included, on all cores').argParser(range))
-    .addOption(new Option('--nodes <n>', 'machines; drawn by the seed if not given').argParser(wholeNumber))
+    .addOption(new Option('--nodes <n>', 'machines, 1 to 50; drawn by the seed if not given').argParser(between(1, 50)))
     .addOption(new Option('--scenario <name>', 'which faults').choices(scenarioNames).default('random'))
-    .addOption(new Option('--faults-ms <ms>', 'length of the fault phase; default 60000').argParser(wholeNumber))
+    .addOption(
+      new Option('--faults-ms <ms>', 'length of the fault phase, up to 3600000; default 60000').argParser(
+        between(1, 3_600_000),
+      ),
+    )
     .addOption(new Option('--plant <bug>', 'break the code on purpose, to see it caught').choices(plantNames))
-    .addOption(new Option('--workers <n>', 'threads of a batch; default all cores').argParser(wholeNumber))
+    .addOption(
+      new Option('--workers <n>', 'threads of a batch, up to 256; default all cores').argParser(between(1, 256)),
+    )
     .option('--json', 'print one JSON object a run')
     .action(async (flags: SimFlags) => {
       process.exitCode = (await (flags.seeds === undefined ? one(flags) : many(flags, flags.seeds))) ? 0 : 1
@@ -115,6 +121,14 @@ function print(text: string): void {
 function wholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('give a whole number')
   return Number(text)
+}
+
+function between(least: number, most: number): (text: string) => number {
+  return text => {
+    const value = wholeNumber(text)
+    if (value < least || value > most) throw new InvalidArgumentError(`give a whole number from ${least} to ${most}`)
+    return value
+  }
 }
 
 function range(text: string): readonly [number, number] {

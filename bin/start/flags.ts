@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { InvalidError } from '../../lib/base/errors.ts'
 import {
+  environmentName,
   flagName,
   fromEnvironment,
   layered,
@@ -68,9 +69,20 @@ export function readSettings(
   env: Readonly<Record<string, string | undefined>>,
 ): StartSettings {
   const { config = env['SKEIN_CONFIG'], force, ...flagged } = given
-  const { flows, ...configured } = config === undefined || config === '' ? {} : fileOf(String(config))
-  const variables = { ...fromEnvironment(env), ...defined({ seeds: env['SKEIN_JOIN'] || undefined }) }
-  const input = layered(renamed(flagged), variables, renamed(configured))
+  const { flows, ...inFile } = config === undefined || config === '' ? {} : fileOf(String(config))
+  const variables: Readonly<Record<string, unknown>> = {
+    ...fromEnvironment(env),
+    ...defined({ seeds: env['SKEIN_JOIN'] || undefined }),
+  }
+  const switches = renamed(flagged)
+  const configured = renamed(inFile)
+  const input = layered(switches, variables, configured)
+  /** By the name that it was given by. */
+  const origin = (key: string): string => {
+    if (switches[key] !== undefined) return named(key)
+    if (variables[key] !== undefined) return key === 'seeds' ? 'SKEIN_JOIN' : environmentName(key)
+    return configured[key] === undefined ? named(key) : `${key === 'seeds' ? 'join' : key} in ${String(config)}`
+  }
   const addressed: SettingsInput = {
     ...input,
     ...defined({ http: withoutScheme(input.http), flowHttp: withoutScheme(input.flowHttp) }),
@@ -78,7 +90,7 @@ export function readSettings(
     listen: input.listen ?? listenDefault,
   }
   return {
-    settings: settingsOf(addressed, () => '', named),
+    settings: settingsOf(addressed, () => '', origin),
     flowFiles: files.length > 0 ? files : flowsOf(flows),
     isForced: force === true,
     isListenDefault: input.listen === undefined,

@@ -294,7 +294,7 @@ function agree(settings: Settings, nameOf: NameOf): void {
 function issueLine(issue: v.BaseIssue<unknown>, input: SettingsInput, nameOf: NameOf): string {
   const key = v.getDotPath(issue)?.split('.')[0] ?? ''
   if (issue.type === 'strict_object' && issue.expected === 'never')
-    return `${nameOf(key)} is not a setting; there are ${Object.keys(entries).map(nameOf).join(', ')}`
+    return `${nameOf(key)} is not a setting; there are ${Object.keys(entries).join(', ')}`
   const shown = key.startsWith('secret') ? '' : ` ${JSON.stringify(input[key as keyof SettingsInput])}`
   return `${nameOf(key)}${shown}: ${issue.message}`
 }

@@ -23,6 +23,16 @@ describe('the settings of skein start', () => {
     expect(settings).toMatchObject({ copies: 3, minCopies: 2, zone: 'variable', cluster: 'flag' })
   })
 
+  test('are refused by the name that they were given by', () => {
+    const refusal = (given: object, env: Record<string, string> = {}) => {
+      return (): unknown => readSettings({ ...given }, [], env)
+    }
+    const path = config({ copies: 9 })
+    expect(refusal({ copies: '9' }, { SKEIN_CONFIG: path })).toThrow(/^--copies "9"/)
+    expect(refusal({}, { SKEIN_CONFIG: path, SKEIN_COPIES: '9' })).toThrow(/^SKEIN_COPIES "9"/)
+    expect(refusal({ config: path })).toThrow(`copies in ${path} 9`)
+  })
+
   test('take peers to join by --join, SKEIN_JOIN and join in the file', () => {
     const seeds = ['10.0.0.7:7400', '10.0.0.8:7400']
     const secret = { SKEIN_SECRET: 'long enough' }
@@ -54,7 +64,7 @@ describe('the settings of skein start', () => {
     ['{ "copies": ', 'is not JSON'],
     ['[1]', 'must hold one JSON object'],
     ['{ "flows": "a.ts" }', 'must be a list'],
-    ['{ "copys": 3 }', '--copys is not a setting'],
+    ['{ "copys": 3 }', /copys in .* is not a setting; there are name, /],
   ] as const)('refuse the file %s', ([text, reason]) => {
     const read = (): unknown => readSettings({ config: config(text) }, [], {})
     expect(read).toThrow(InvalidError)

@@ -19,6 +19,7 @@ const half = file('half.ts', 'export default {')
 describe('wrong usage ends with 2 and one line that says what is wrong:', () => {
   test.for<[args: readonly string[], said: RegExp]>([
     [['stop'], /say --all/],
+    [['sim', '--nodes', '0'], /--nodes.*from 1 to 50/],
     [['status', '--http', 'http://[x'], /--http http:\/\/\[x is no address/],
     [['status', '--access-token-file', join(folder, 'none')], /--access-token-file .*none cannot be read/],
     [['demo', '--out', half], /--out .*half\.ts: EEXIST/],
