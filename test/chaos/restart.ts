@@ -28,6 +28,8 @@ const drainMs = 1_000
 
 export async function restart({ trials, isKept = false, aroundMs = 2_000, tell }: RestartOptions): Promise<Summary> {
   const flock = new Flock({
+    // What all trials leave behind, their idempotency keys above all, must not fill it.
+    memory: '1GB',
     flows: [join(import.meta.dirname, 'flows', 'orders.ts')],
     args: ['--drain-ms', String(drainMs)],
   })
