@@ -13,7 +13,7 @@ const idsMax = 10_000
 const batchLength = 500
 
 export const deadRoutes: readonly Route[] = [
-  { method: 'GET', path: '/v1/dead/:queue', run: list },
+  { method: 'GET', path: '/v1/dead/:queue', query: ['max'], run: list },
   { method: 'GET', path: '/v1/dead/:queue/:id', run: show },
   {
     method: 'POST',

@@ -18,7 +18,9 @@ export interface Route {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
   /** e.g. '/v1/maps/:map/:key' */
   readonly path: string
-  /** Also without the access token: probes. */
+  /** Names of query parameters; any other is refused. */
+  readonly query?: readonly string[]
+  /** Also without the access token, and with any query: probes. */
   readonly isOpen?: boolean
   readonly run: (exchange: Exchange) => Answer | Promise<Answer>
 }
@@ -102,6 +104,11 @@ export class Exchange {
   uint(param: string, min: number, max: number): number | undefined {
     const text = this.query.get(param)
     return text === null ? undefined : wholeNumber(/^\d{1,15}$/.test(text) ? Number(text) : NaN, param, min, max)
+  }
+
+  /** The same of the query or, where it is not there, of the body. */
+  uintIn(body: Readonly<Record<string, unknown>>, param: string, min: number, max: number): number | undefined {
+    return this.uint(param, min, max) ?? optionalNumber(body[param], param, min, max)
   }
 
   get write(): WriteOptions {

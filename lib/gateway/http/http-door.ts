@@ -178,7 +178,7 @@ class HttpDoor implements Door, BodyBudget {
     if (url.length > pathLengthMax) throw new HttpRefusal('INVALID', `a path has at most ${pathLengthMax} characters`)
     const [path = '', query = ''] = splitOnce(url, '?')
     const match = lookUp(this.#routes, method === 'HEAD' ? 'GET' : method, path)
-    if (match !== undefined) return { ...match, query: new URLSearchParams(query) }
+    if (match !== undefined) return { ...match, query: queryOf(match.route, query) }
     const allowed = (['GET', 'PUT', 'POST', 'DELETE'] as const).filter(each => lookUp(this.#routes, each, path))
     if (allowed.length === 0) throw new HttpRefusal('NOT_FOUND', 'there is nothing at this path')
     throw new HttpRefusal('METHOD_NOT_ALLOWED', `this path knows ${allowed.join(', ')}`, { allow: allowed.join(', ') })
@@ -287,4 +287,15 @@ function send(response: ServerResponse, answer: Answer, isHead: boolean, isLast:
   response.setHeader('x-content-type-options', 'nosniff')
   if (isHead || body === undefined) response.end()
   else response.end(body)
+}
+
+/** What a caller meant by a parameter that is not known, or given twice, cannot be told. */
+function queryOf({ query: known = [], isOpen = false }: Route, text: string): URLSearchParams {
+  const query = new URLSearchParams(text)
+  const names = [...query.keys()]
+  const strange = isOpen ? undefined : names.find((name, at) => !known.includes(name) || names.indexOf(name) < at)
+  if (strange === undefined) return query
+  const problem = known.includes(strange) ? 'is given twice' : 'is no parameter here'
+  const remedy = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`
+  throw new HttpRefusal('INVALID', `${JSON.stringify(strange)} ${problem}: ${remedy}`)
 }

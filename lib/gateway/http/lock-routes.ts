@@ -2,26 +2,19 @@
 import { ConflictError } from '../../base/errors.ts'
 import type { Grid } from '../../grid/handles.ts'
 import type { Grant, LockOperation } from '../../structures/lock-operations.ts'
-import {
-  leaseMsMax,
-  optionalNumber,
-  waitMsMax,
-  wholeNumber,
-  type Answer,
-  type Exchange,
-  type Route,
-} from './exchange.ts'
+import { leaseMsMax, waitMsMax, wholeNumber, type Answer, type Exchange, type Route } from './exchange.ts'
 import { HttpRefusal } from './refusal.ts'
 
 const path = '/v1/locks/:lock'
 const leaseMsDefault = 30_000
+const tokenMax = Number.MAX_SAFE_INTEGER
 /** How often a waiter looks whether it is its turn: at first, doubling up to. */
 const pollMs = { min: 5, max: 100 }
 
 export const lockRoutes: readonly Route[] = [
-  { method: 'POST', path, run: acquire },
-  { method: 'PUT', path, run: extend },
-  { method: 'DELETE', path, run: release },
+  { method: 'POST', path, query: ['leaseMs', 'waitMs'], run: acquire },
+  { method: 'PUT', path, query: ['leaseMs', 'token'], run: extend },
+  { method: 'DELETE', path, query: ['token'], run: release },
   { method: 'GET', path, run: show },
 ]
 
@@ -55,7 +48,7 @@ async function acquire(exchange: Exchange): Promise<Answer> {
 
 async function extend(exchange: Exchange): Promise<Answer> {
   const body = await exchange.object()
-  const leaseMs = exchange.uint('leaseMs', 1, leaseMsMax) ?? optionalNumber(body['leaseMs'], 'leaseMs', 1, leaseMsMax)
+  const leaseMs = exchange.uintIn(body, 'leaseMs', 1, leaseMsMax)
   const token = tokenOf(exchange, body)
   await run(exchange, { kind: 'lock.extend', lock: exchange.name('lock'), token, leaseMs })
   return { status: 200, json: { token } }
@@ -79,8 +72,7 @@ async function run({ grid, write }: Exchange, operation: LockOperation): Promise
 
 /** In the body, or in the query for clients that send no body with a DELETE. */
 function tokenOf(exchange: Exchange, body: Readonly<Record<string, unknown>>): number {
-  const inQuery = exchange.uint('token', 1, Number.MAX_SAFE_INTEGER)
-  return inQuery ?? wholeNumber(body['token'], 'token', 1, Number.MAX_SAFE_INTEGER)
+  return exchange.uintIn(body, 'token', 1, tokenMax) ?? wholeNumber(undefined, 'token', 1, tokenMax)
 }
 
 function drawn({ env }: Grid): string {

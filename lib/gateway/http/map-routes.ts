@@ -12,7 +12,7 @@ const path = '/v1/maps/:map/:key'
 
 export const mapRoutes: readonly Route[] = [
   { method: 'GET', path, run: get },
-  { method: 'PUT', path, run: put },
+  { method: 'PUT', path, query: ['ttlMs'], run: put },
   { method: 'DELETE', path, run: remove },
 ]
 

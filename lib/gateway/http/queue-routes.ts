@@ -8,7 +8,7 @@ import { contentCodec, type Content } from '../../grid/values.ts'
 import type { QueueOperation } from '../../structures/queue-operations.ts'
 import { gateOf } from '../byte-gate.ts'
 import { contentOf, shownBody } from './content.ts'
-import { leaseMsMax, optionalNumber, waitMsMax, type Answer, type Exchange, type Route } from './exchange.ts'
+import { leaseMsMax, waitMsMax, type Answer, type Exchange, type Route } from './exchange.ts'
 import type { QueueNames } from './queue-names.ts'
 import { HttpRefusal } from './refusal.ts'
 
@@ -24,14 +24,19 @@ const delayMsMax = 100 * 365 * 86_400_000
 export function queueRoutes(names: QueueNames): readonly Route[] {
   return [
     { method: 'GET', path: '/v1/queues', run: exchange => list(exchange, names) },
-    { method: 'POST', path: '/v1/queues/:queue', run: exchange => put(exchange, names) },
+    {
+      method: 'POST',
+      path: '/v1/queues/:queue',
+      query: ['group', 'delayMs', 'expiresMs'],
+      run: exchange => put(exchange, names),
+    },
     ...routes,
   ]
 }
 
 const routes: readonly Route[] = [
-  { method: 'POST', path: '/v1/queues/:queue/receive', run: receive },
-  { method: 'GET', path: '/v1/queues/:queue/peek', run: peek },
+  { method: 'POST', path: '/v1/queues/:queue/receive', query: ['max', 'leaseMs', 'waitMs'], run: receive },
+  { method: 'GET', path: '/v1/queues/:queue/peek', query: ['max'], run: peek },
   {
     method: 'POST',
     path: '/v1/queues/:queue/ack',
@@ -40,11 +45,12 @@ const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/queues/:queue/nack',
+    query: ['delayMs'],
     run: exchange =>
       settle(exchange, (token, body) => ({
         kind: 'queue.nack',
         ...token,
-        delayMs: optionalNumber(body['delayMs'], 'delayMs', 0, delayMsMax),
+        delayMs: exchange.uintIn(body, 'delayMs', 0, delayMsMax),
         error: optionalText(body['error'], 'error'),
         isDead: optionalFlag(body['dead'], 'dead'),
       })),
@@ -52,11 +58,12 @@ const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/queues/:queue/extend',
+    query: ['leaseMs'],
     run: exchange =>
       settle(exchange, (token, body) => ({
         kind: 'queue.extend',
         ...token,
-        leaseMs: optionalNumber(body['leaseMs'], 'leaseMs', 1, leaseMsMax),
+        leaseMs: exchange.uintIn(body, 'leaseMs', 1, leaseMsMax),
       })),
   },
 ]

@@ -124,6 +124,29 @@ describe('an Idempotency-Key', () => {
   })
 })
 
+describe('a query', () => {
+  test.for([
+    ['PUT', '/v1/maps/m/k?ttl=5', '"ttl" is no parameter here: there are ttlMs'],
+    ['POST', '/v1/queues/q/receive?max=1&max=2', '"max" is given twice: there are max, leaseMs, waitMs'],
+    ['POST', '/v1/counters/c?by=5', '"by" is no parameter here: there are none'],
+  ] as const)('%s %s is refused: %s', async ([method, path, message]) => {
+    const { status, body } = await ask(method, path, { body: { by: 1 } })
+    expect([status, body]).toMatchObject([400, { code: 'INVALID', message }])
+  })
+
+  test('may say how long a lease goes on, as a body may', async () => {
+    await ask('POST', '/v1/queues/q', { body: { n: 1 } })
+    const { body } = await ask('POST', '/v1/queues/q/receive?leaseMs=30')
+    const [{ token }] = (body as { messages: [{ token: string }] }).messages
+    expect((await ask('POST', '/v1/queues/q/extend?leaseMs=0', { body: { tokens: [token] } })).status).toBe(400)
+    expect((await ask('POST', '/v1/queues/q/extend?leaseMs=60000', { body: { tokens: [token] } })).status).toBe(200)
+    expect((await ask('POST', '/v1/queues/q/receive?waitMs=100')).body).toEqual({ messages: [] })
+    expect((await ask('POST', '/v1/queues/q/ack', { body: { tokens: [token] } })).body).toMatchObject({
+      accepted: [token],
+    })
+  })
+})
+
 describe('queues', () => {
   test('hand out messages with bodies by their media type', async () => {
     const bodies = [
