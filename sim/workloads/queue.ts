@@ -163,7 +163,9 @@ class QueueWorkload implements Workload {
     this.#context.client.ask(node, shard.partition, query, deadlineMs, outcome => {
       if (outcome.kind !== 'done') return next()
       const [letters] = outcome.results[0] as unknown as readonly [readonly DeadLetter[]]
-      for (const [, id] of letters) shard.left.push(id)
+      // What expires between the two lists stands in both.
+      for (const letter of letters)
+        if (!(isExpired(letter) && shard.left.includes(letter[1]))) shard.left.push(letter[1])
       next()
     })
   }
@@ -174,4 +176,8 @@ class QueueWorkload implements Workload {
       settle(knownOf(outcome))
     })
   }
+}
+
+function isExpired([, , , , , , , reason]: DeadLetter): boolean {
+  return reason.startsWith('expired')
 }
