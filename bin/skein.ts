@@ -8,6 +8,12 @@
 import { refusal } from './engine.ts'
 
 const args = process.argv.slice(2)
+// Whoever read has seen enough, as in `skein ... | head`: a peer serves on, any other verb has nobody to work for.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    if (args[0] !== 'start') process.exit()
+  })
 const reason = refusal(process.versions.node, args)
 if (reason === undefined) {
   const { main } = await import('./cli.ts')

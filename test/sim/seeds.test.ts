@@ -9,8 +9,8 @@ const timeoutMs = 120_000
 const seedsTriedMax = 40
 
 describe('seeds that found something once', () => {
-  test.for(seeds)('seed $seed: $found', { timeout: timeoutMs }, async ({ seed, scenario }) => {
-    const result = await runSeed({ seed, scenario: scenarioNames.find(name => name === scenario) })
+  test.for(seeds)('seed $seed: $found', { timeout: timeoutMs }, async ({ seed, nodes, scenario }) => {
+    const result = await runSeed({ seed, nodes, scenario: scenarioNames.find(name => name === scenario) })
     expect(result.violations).toEqual([])
     expect(result.virtualMs).toBeGreaterThanOrEqual(60_000)
     expect(result.operationCount).toBeGreaterThanOrEqual(500)
