@@ -15,6 +15,7 @@ import { Heap } from '../base/heap.ts'
 import type { Lease } from '../base/lease.ts'
 import type { Shape } from '../base/shape.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
+import { Arrivals } from './arrivals.ts'
 import type { Operation, TransactionId } from './command.ts'
 import type { ReplicationMessage } from './messages.ts'
 import { replicationDefaults, type ReplicationOptions } from './options.ts'
@@ -54,6 +55,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
   readonly #turn: Turn
   readonly #replicas = new Map<PartitionId, Replica>()
   readonly #stores = new Stores()
+  readonly #arrivals = new Arrivals()
   // Words between owners that are both this member: taken up before the step ends.
   #toSelf: ReplicationMessage[] = []
   readonly #chores = new Heap<Driven>()
@@ -142,6 +144,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
         return this.#replicas.get(message.partition)?.tenure?.chunked(from, message)
       case 'request':
       case 'query':
+        if (!this.#arrivals.isFirst(from, message.id)) return
         return this.#replica(message.partition)?.receive(from, message)
       case 'inquire':
         return this.#replicas
@@ -223,6 +226,7 @@ export class Replication implements Machine<ReplicationInput, ReplicationEffect>
       })
     }
     if (state.endedSessions === before.endedSessions && state.members === before.members) return
+    this.#arrivals.keep(state.members)
     turn.inFlights.keep(state.members)
     turn.bulkInFlights.keep(state.members)
     for (const replica of this.#replicas.values()) replica.tenure?.membersChanged()

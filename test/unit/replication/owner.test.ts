@@ -239,6 +239,17 @@ describe('a reply that is larger than its caller has room for', () => {
   })
 })
 
+test('a request that comes in twice is answered once: the second finds no lease, and the first was logged under one', () => {
+  const fleet = new Fleet(['a', 'b'])
+  fleet.found('a', ['b'])
+  const call = { session: 'caller#1', sequence: 1, mark: 1 }
+  const command = { kind: 'execute', call, operations: [put('x', '1')] } as const
+  fleet.command('a', command, 0, 7)
+  fleet.lease('a', fleet.nowMs)
+  expect(fleet.answers(fleet.command('a', command, 0, 7))).toEqual([])
+  expect(fleet.said(fleet.command('a', command, 0, 8))).toBe('no-lease')
+})
+
 describe('requests that are refused before anything is logged', () => {
   test('below minCopies; and what was logged above it is not acknowledged below it', () => {
     const fleet = new Fleet(['a', 'b'])
