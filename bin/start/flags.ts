@@ -79,9 +79,9 @@ export function readSettings(
   const input = layered(switches, variables, configured)
   /** By the name that it was given by. */
   const origin = (key: string): string => {
-    if (switches[key] !== undefined) return named(key)
-    if (variables[key] !== undefined) return key === 'seeds' ? 'SKEIN_JOIN' : environmentName(key)
-    return configured[key] === undefined ? named(key) : `${key === 'seeds' ? 'join' : key} in ${String(config)}`
+    if (isGiven(switches, key)) return named(key)
+    if (isGiven(variables, key)) return key === 'seeds' ? 'SKEIN_JOIN' : environmentName(key)
+    return !isGiven(configured, key) ? named(key) : `${key === 'seeds' ? 'join' : key} in ${String(config)}`
   }
   const addressed: SettingsInput = {
     ...input,
@@ -98,6 +98,10 @@ export function readSettings(
   }
 }
 
+function isGiven(fields: Readonly<Record<string, unknown>>, key: string): boolean {
+  return Object.hasOwn(fields, key) && fields[key] !== undefined
+}
+
 /** How people say it: 'minCopies' -> '--min-copies'. */
 function named(key: string): string {
   return key === 'seeds' ? '--join' : flagName(key)
@@ -111,9 +115,9 @@ function defined(fields: Readonly<Record<string, unknown>>): Record<string, unkn
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
-/** The admin verbs read SKEIN_HTTP as a URL; here the same text is where to listen. */
+/** The admin verbs read SKEIN_HTTP as a URL; here the same text is where to listen. What is no text is refused later. */
 function withoutScheme(address: string | undefined): string | undefined {
-  return address?.replace(/^http:\/\//, '').replace(/\/$/, '')
+  return typeof address !== 'string' ? address : address.replace(/^http:\/\//, '').replace(/\/$/, '')
 }
 
 function fileOf(path: string): Readonly<Record<string, unknown>> {

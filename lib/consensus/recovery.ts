@@ -134,7 +134,7 @@ export function recoveryProblem(question: RecoveryQuestion): string | undefined 
     return `this cluster was recovered ${recoveriesMax} times, which is the limit: found a new one`
   const led = linked.find(member => survey.isLed(member))
   if (led !== undefined)
-    return `${nameOf(led)} follows a leader, whom this peer cannot reach: mend the way between them, or start this peer again`
+    return `${nameOf(led)} follows a leader, or did a moment ago: try again; if it stays so, mend the way between this peer and that leader`
   const newer = linked.find(member => survey.isNewer(member))
   if (newer !== undefined) return `${nameOf(newer)} knows more than this peer: recover there, or try again in a moment`
   const mute = linked.find(member => !survey.hasAnswered(member))

@@ -32,6 +32,8 @@ export interface GridPeer {
   readonly voters: readonly MemberId[]
   /** Monotonic: until then it has heard of a quorum. */
   readonly leaseUntilMs: number
+  /** Of the lease that it holds, or held last. */
+  readonly leaseEndMs: number
   /** Memory held by data, logs and transfers. */
   readonly bytes: number
   call(

@@ -282,7 +282,7 @@ export class MemberGrid implements Grid {
   #lapsedMs(): number {
     const { peer } = this.#calls
     const isMember = this.#calls.isOpen && !this.#isLeaving && this.#isMember()
-    return peer === undefined || !isMember ? 0 : Math.max(this.#calls.nowMs - peer.leaseUntilMs, 0)
+    return peer === undefined || !isMember ? 0 : Math.max(this.#calls.nowMs - peer.leaseEndMs, 0)
   }
 
   #isMember(): boolean {

@@ -10,6 +10,8 @@ export type BudgetState = 'normal' | 'high' | 'full'
 
 export const highRatio = 0.8
 export const fullRatio = 0.9
+/** Up to here copies are made. */
+const copyRatio = 0.95
 
 export class Budget {
   readonly bytesMax: number
@@ -31,9 +33,9 @@ export class Budget {
     return this.#used() >= fullRatio * this.bytesMax
   }
 
-  /** Bytes taken, and bytes left until it is full. */
+  /** Bytes taken, and bytes left for copies: above what is refused, or a full member could not be copied to its like. */
   use(): MemoryUse {
     const usedBytes = Math.max(Math.ceil(this.#used()), 0)
-    return { usedBytes, roomBytes: Math.max(Math.floor(fullRatio * this.bytesMax) - usedBytes, 0) }
+    return { usedBytes, roomBytes: Math.max(Math.floor(copyRatio * this.bytesMax) - usedBytes, 0) }
   }
 }

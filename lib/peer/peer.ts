@@ -128,6 +128,10 @@ export class Peer {
     return this.driver.placement.leaseUntilMs
   }
 
+  get leaseEndMs(): number {
+    return this.driver.placement.leaseEndMs
+  }
+
   /** Memory held by data, logs and transfers. */
   get bytes(): number {
     return this.driver.replication.bytes

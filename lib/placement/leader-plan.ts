@@ -22,7 +22,7 @@ import type { PlacementMessage } from './messages.ts'
 import { Penalties } from './penalties.ts'
 import { changeOf, isSameLevel, planBalance, planFailover, type Level } from './plan.ts'
 import type { PlacementRequest } from './requests.ts'
-import { Room } from './room.ts'
+import { noRoom, Room } from './room.ts'
 
 /** What placement reads of consensus. */
 export interface LeaderView {
@@ -358,7 +358,6 @@ export class LeaderPlan {
     const isFree = (member: MemberId): boolean => !this.#penalties.isPenal(member, nowMs)
     const mayMove = !isSilenceFresh && nowMs >= this.#settledAtMs
     const room = this.#room.copies(this.#state)
-    const tight = [...room].filter(([, copies]) => copies < this.#state.partitions.length)
     const level: Level = {
       state: this.#state,
       mayCopy: !isSilenceFresh,
@@ -366,12 +365,12 @@ export class LeaderPlan {
       // Whether every surplus copy may go: what is not yet due may become so without any other change.
       mayTrimAll: nowMs - this.#movedLastMs > leaseMs,
       penal: [...this.#state.members.keys()].filter(member => !isFree(member)).join(' '),
-      tight: `${room.size} ${tight.join(' ')}`,
+      room: [...this.#state.members.keys()].map(member => roomClass(room.get(member))).join(' '),
     }
     if (level.mayTrimAll && isSameLevel(level, this.#level)) return []
     const changes = planBalance(this.#state, {
       mayReceive: isFree,
-      room: member => room.get(member) ?? 0,
+      room: member => room.get(member),
       mayOwn: isFree,
       mayTrim,
       mayCopy: level.mayCopy,
@@ -380,6 +379,11 @@ export class LeaderPlan {
     this.#level = changes.length === 0 ? level : undefined
     return changes
   }
+}
+
+/** What a plan that found nothing to do depends on. */
+function roomClass(copies: number | undefined): string {
+  return copies === undefined ? 'unknown' : copies === noRoom ? 'none' : copies < 1 ? 'awaited' : 'some'
 }
 
 /** Renewals waiting for one round; more than this in a turn are not answered, and repeated by their senders. */

@@ -101,6 +101,7 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   #repeatAtMs: number | undefined
   readonly #requests = new Map<string, PlacementRequest>()
   #owned: Lease = noLease
+  #leaseEndMs = -Infinity
   #sessionUntilMs = -Infinity
   #session: SessionId | undefined
   #safety: Safety | undefined
@@ -128,6 +129,11 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
   /** What this member may own until then, in its monotonic ms. */
   get leaseUntilMs(): number {
     return this.#owned.untilMonotonicMs
+  }
+
+  /** When the lease that it holds, or held last, ends; -Infinity: it never had one. */
+  get leaseEndMs(): number {
+    return this.#leaseEndMs
   }
 
   get safety(): Safety | undefined {
@@ -311,6 +317,9 @@ export class Placement implements Machine<PlacementInput, PlacementEffect> {
     const lease = this.#isMember() ? this.#lease.nodeLease(this.#index) : noLease
     if (lease.untilMonotonicMs !== this.#owned.untilMonotonicMs) {
       this.#owned = lease
+      const { untilMonotonicMs: untilMs } = lease
+      // Taken back before its time, it ends now.
+      this.#leaseEndMs = untilMs === -Infinity ? Math.min(now.monotonicMs, this.#leaseEndMs) : untilMs
       effects.push({ kind: 'lease', lease })
     }
     const sessionUntilMs = this.#lease.sessionUntilMs()

@@ -15,6 +15,7 @@ import type { MemberId, PartitionId } from '../base/ids.ts'
 import type { ClusterState, MemberEntry, PartitionChange, PartitionEntry } from '../consensus/cluster-state.ts'
 import { isAway, type Absence } from './absence.ts'
 import { copiesOf, stayingOf, without } from './copies.ts'
+import { noRoom } from './room.ts'
 
 /** How many extra learners balance may have under way at once, cluster-wide. More: faster balance, more transfer load. */
 export const movesMax = 48
@@ -93,8 +94,8 @@ function failOver(
 export interface BalanceRules {
   /** Members that may be given new copies now. */
   readonly mayReceive: (member: MemberId) => boolean
-  /** How many more copies a member has memory for. */
-  readonly room: (member: MemberId) => number
+  /** How many more copies a member has memory for; `noRoom`; undefined: nobody knows yet, so none for now. */
+  readonly room: (member: MemberId) => number | undefined
   /** Members that do not flap. */
   readonly mayOwn: (member: MemberId) => boolean
   /** Whether the surplus copy of a partition may go: not before its former owner has certainly heard of the new one. */
@@ -143,8 +144,8 @@ export interface Level {
   readonly mayTrimAll: boolean
   /** Members that flap, in the order of the state. */
   readonly penal: string
-  /** What members have room for, as far as it is less than all there is. */
-  readonly tight: string
+  /** Whether members have room, in the order of the state. */
+  readonly room: string
 }
 
 export function isSameLevel(a: Level, b: Level | undefined): boolean {
@@ -155,7 +156,7 @@ export function isSameLevel(a: Level, b: Level | undefined): boolean {
     a.mayMove === b.mayMove &&
     a.mayTrimAll === b.mayTrimAll &&
     a.penal === b.penal &&
-    a.tight === b.tight
+    a.room === b.room
   )
 }
 
@@ -167,7 +168,7 @@ class Balance {
   readonly #copiesWanted: number
   readonly #owned: Map<MemberId, number>
   readonly #copies = new Map<MemberId, number>()
-  readonly #room = new Map<MemberId, number>()
+  readonly #room = new Map<MemberId, number | undefined>()
   /** Usable learners under way. */
   pending = 0
 
@@ -258,7 +259,7 @@ class Balance {
     const staying = without(entry.backups, parting)
     const leaving = staying.find(member => this.#state.members.get(member)?.state === 'leaving')
     const surplus =
-      leaving !== undefined && good >= this.#copiesWanted
+      leaving !== undefined && (good >= this.#copiesWanted || this.#mayThin(entry, good))
         ? leaving
         : good > this.#copiesWanted
           ? most(staying, this.#copies)
@@ -311,13 +312,21 @@ class Balance {
     this.#owned.set(to, (this.#owned.get(to) ?? 0) + 1)
   }
 
+  /** Nobody has memory for another copy, and what stays is enough to go on with: else whoever leaves would never be let go. */
+  #mayThin(entry: PartitionEntry, good: number): boolean {
+    if (good < Math.max(this.#state.settings.minCopies, 1) || !this.#rules.mayCopy) return false
+    if (entry.learners.some(member => this.#usable.has(member))) return false
+    return without([...this.#usable], copiesOf(entry)).every(member => this.#room.get(member) === noRoom)
+  }
+
   #hasRoom(member: MemberId): boolean {
     return (this.#room.get(member) ?? 0) >= 1
   }
 
   #teach(learner: MemberId): void {
     this.#count(learner, 1)
-    this.#room.set(learner, (this.#room.get(learner) ?? 0) - 1)
+    const room = this.#room.get(learner)
+    if (room !== undefined) this.#room.set(learner, room - 1)
     this.pending++
   }
 

@@ -1,11 +1,12 @@
 /**
  * For how many more copies each member has memory: a copy never goes where it does not fit (DESIGN, placement). Members
  * say with every renewal what they have taken and what is left to them; a copy is reckoned at the mean of all copies,
- * because a member does not know the size of what others hold. One far above the mean may still overfill a member by
- * what it is larger.
+ * because a member does not know the size of what others hold. That may be too much or too little, so whoever has any
+ * room and waits for no copy gets one: partitions far below the mean are copied, one at a time, and one far above it
+ * overfills a member by what it is larger.
  *
- * Whoever was not heard of yet has room for none: a new leader would else copy all of a dead member's share in its first
- * moment, wherever it fits or not.
+ * Of whoever was not heard yet nothing is known, and it gets none: a new leader would else copy all of a dead member's
+ * share in its first moment, wherever it fits or not.
  */
 import type { MemberId } from '../base/ids.ts'
 import type { ClusterState } from '../consensus/cluster-state.ts'
@@ -14,9 +15,12 @@ import { copiesOf } from './copies.ts'
 /** Of a member's memory budget, bytes. */
 export interface MemoryUse {
   readonly usedBytes: number
-  /** Until growing writes are refused; 0 when they are. */
+  /** What is left for copies. */
   readonly roomBytes: number
 }
+
+/** Not a byte is left: not for small copies either. */
+export const noRoom: number = -Infinity
 
 interface Report extends MemoryUse {
   /** Copies that the member held when it was heard. */
@@ -61,7 +65,8 @@ export class Room {
     const room = new Map<MemberId, number>()
     for (const [member, { roomBytes, copyCount }] of this.#reports) {
       const newCount = (copies.get(member) ?? 0) + (learners.get(member) ?? 0) - copyCount
-      room.set(member, Math.floor(roomBytes / copyBytes) - Math.max(newCount, 0))
+      const count = Math.floor(roomBytes / copyBytes) - Math.max(newCount, 0)
+      room.set(member, roomBytes <= 0 ? noRoom : newCount <= 0 ? Math.max(count, 1) : count)
     }
     return room
   }

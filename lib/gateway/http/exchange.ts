@@ -18,9 +18,9 @@ export interface Route {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
   /** e.g. '/v1/maps/:map/:key' */
   readonly path: string
-  /** Names of query parameters; any other is refused. */
+  /** Names of query parameters; under /v1 any other is refused. */
   readonly query?: readonly string[]
-  /** Also without the access token, and with any query: probes. */
+  /** Also without the access token: probes. */
   readonly isOpen?: boolean
   readonly run: (exchange: Exchange) => Answer | Promise<Answer>
 }
@@ -108,7 +108,10 @@ export class Exchange {
 
   /** The same of the query or, where it is not there, of the body. */
   uintIn(body: Readonly<Record<string, unknown>>, param: string, min: number, max: number): number | undefined {
-    return this.uint(param, min, max) ?? optionalNumber(body[param], param, min, max)
+    const [inQuery, inBody] = [this.uint(param, min, max), optionalNumber(body[param], param, min, max)]
+    if (inQuery !== undefined && inBody !== undefined && inQuery !== inBody)
+      throw new HttpRefusal('INVALID', `${param} is ${inQuery} in the query and ${inBody} in the body`)
+    return inQuery ?? inBody
   }
 
   get write(): WriteOptions {

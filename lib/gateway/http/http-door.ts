@@ -178,13 +178,14 @@ class HttpDoor implements Door, BodyBudget {
     if (url.length > pathLengthMax) throw new HttpRefusal('INVALID', `a path has at most ${pathLengthMax} characters`)
     const [path = '', query = ''] = splitOnce(url, '?')
     const match = lookUp(this.#routes, method === 'HEAD' ? 'GET' : method, path)
-    if (match !== undefined) return { ...match, query: queryOf(match.route, query) }
+    if (match !== undefined) return { ...match, query: new URLSearchParams(query) }
     const allowed = (['GET', 'PUT', 'POST', 'DELETE'] as const).filter(each => lookUp(this.#routes, each, path))
     if (allowed.length === 0) throw new HttpRefusal('NOT_FOUND', 'there is nothing at this path')
     throw new HttpRefusal('METHOD_NOT_ALLOWED', `this path knows ${allowed.join(', ')}`, { allow: allowed.join(', ') })
   }
 
   async #run({ route, params, query }: Found, request: IncomingMessage, response: ServerResponse): Promise<Answer> {
+    checkQuery(route, query)
     const exchange = new Exchange(this.#grid, request, params, query, this)
     this.#open.add(exchange)
     if (this.#isClosing) exchange.stopWaiting()
@@ -290,11 +291,11 @@ function send(response: ServerResponse, answer: Answer, isHead: boolean, isLast:
 }
 
 /** What a caller meant by a parameter that is not known, or given twice, cannot be told. */
-function queryOf({ query: known = [], isOpen = false }: Route, text: string): URLSearchParams {
-  const query = new URLSearchParams(text)
+function checkQuery({ path, query: known = [] }: Route, query: URLSearchParams): void {
+  if (!path.startsWith('/v1/')) return
   const names = [...query.keys()]
-  const strange = isOpen ? undefined : names.find((name, at) => !known.includes(name) || names.indexOf(name) < at)
-  if (strange === undefined) return query
+  const strange = names.find((name, at) => !known.includes(name) || names.indexOf(name) < at)
+  if (strange === undefined) return
   const problem = known.includes(strange) ? 'is given twice' : 'is no parameter here'
   const remedy = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`
   throw new HttpRefusal('INVALID', `${JSON.stringify(strange)} ${problem}: ${remedy}`)

@@ -64,6 +64,8 @@ describe('the settings of skein start', () => {
     ['{ "copies": ', 'is not JSON'],
     ['[1]', 'must hold one JSON object'],
     ['{ "flows": "a.ts" }', 'must be a list'],
+    ['{ "constructor": 3 }', /constructor in .* is not a setting/],
+    ['{ "http": 8080 }', /http in .* 8080/],
     ['{ "copys": 3 }', /copys in .* is not a setting; there are name, /],
   ] as const)('refuse the file %s', ([text, reason]) => {
     const read = (): unknown => readSettings({ config: config(text) }, [], {})

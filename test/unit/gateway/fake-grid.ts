@@ -128,6 +128,7 @@ export class FakePeer implements GridPeer {
   safety: Safety = { level: 0, reason: 'alone, one copy' }
   readonly addresses: readonly string[] = []
   readonly leaseUntilMs: number = Infinity
+  readonly leaseEndMs: number = Infinity
   bytes = 0
   /** Instead of what would happen, in order; then what happens. */
   readonly answers: Settled[] = []

@@ -138,7 +138,15 @@ describe('a query', () => {
     await ask('POST', '/v1/queues/q', { body: { n: 1 } })
     const { body } = await ask('POST', '/v1/queues/q/receive?leaseMs=30')
     const [{ token }] = (body as { messages: [{ token: string }] }).messages
-    expect((await ask('POST', '/v1/queues/q/extend?leaseMs=0', { body: { tokens: [token] } })).status).toBe(400)
+    for (const [query, inBody] of [
+      [0, undefined],
+      [60_000, 50_000],
+    ]) {
+      const refused = await ask('POST', `/v1/queues/q/extend?leaseMs=${query}`, {
+        body: { tokens: [token], leaseMs: inBody },
+      })
+      expect(refused.status).toBe(400)
+    }
     expect((await ask('POST', '/v1/queues/q/extend?leaseMs=60000', { body: { tokens: [token] } })).status).toBe(200)
     expect((await ask('POST', '/v1/queues/q/receive?waitMs=100')).body).toEqual({ messages: [] })
     expect((await ask('POST', '/v1/queues/q/ack', { body: { tokens: [token] } })).body).toMatchObject({

@@ -88,6 +88,10 @@ export class LonePeer implements GridPeer {
   readonly voters: readonly string[] = []
   readonly leader: string | undefined
   leaseUntilMs: number = Infinity
+
+  get leaseEndMs(): number {
+    return this.leaseUntilMs
+  }
   bytes = 0
   /** Instead of what would happen, in order; then what happens. */
   readonly answers: Settled[] = []

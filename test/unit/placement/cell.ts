@@ -6,6 +6,7 @@ import {
   type MemberEntry,
   type PartitionEntry,
 } from '../../../lib/consensus/cluster-state.ts'
+import { copiesOf } from '../../../lib/placement/copies.ts'
 import type { MemoryUse } from '../../../lib/placement/room.ts'
 import { Placement, type PlacementEffect, type PlacementInput } from '../../../lib/placement/placement.ts'
 
@@ -14,22 +15,24 @@ export class Cell {
   state: ClusterState
   index = 1
   readonly members: Map<string, Placement> = new Map()
-  /** What members say of their memory. */
-  memory: (name: string) => MemoryUse = () => ({ usedBytes: 0, roomBytes: 2 ** 30 })
+  /** Of each member's memory, bytes. */
+  limit: number = 2 ** 30
+  #bytesOf: (partition: number) => number = () => 0
   readonly effects: { readonly member: string; readonly effect: PlacementEffect }[] = []
   /** Members that nobody hears and that hear nobody. */
   readonly cut: Set<string> = new Set()
   /** Whether a majority still follows the leader. */
   isConfirming = true
-  #leader = 'a'
+  // The same list as long as nothing changes, as consensus gives it.
+  #voters: readonly string[] = ['a']
   #due: (() => void)[] = []
 
-  constructor(names: readonly string[], partitionCount = 12) {
+  constructor(names: readonly string[], partitionCount = 12, minCopies = 1) {
     const [first, ...others] = names
     this.state = applyClusterCommand(emptyClusterState, {
       kind: 'found',
       cluster: 'c',
-      settings: { partitionCount, copies: 2, minCopies: 1 },
+      settings: { partitionCount, copies: 2, minCopies },
       version: 1,
       member: entryOf(first ?? 'a'),
     })
@@ -38,8 +41,8 @@ export class Cell {
         name,
         new Placement({
           member: name,
-          view: { voters: () => [this.#leader], planVoters: () => undefined },
-          memory: () => this.memory(name),
+          view: { voters: () => this.#voters, planVoters: () => undefined },
+          memory: () => this.#memory(name),
         }),
       )
     this.state = applyClusterCommand(this.state, {
@@ -55,10 +58,28 @@ export class Cell {
 
   /** `leader` is elected; the former one may not have noticed. */
   lead(leader: string, oldLeaseAgeMs?: number): void {
-    this.#leader = leader
+    this.#voters = [leader]
     for (const name of this.members.keys())
       if (!this.cut.has(name))
         this.input(name, { kind: 'role', isLeader: name === leader, leader, term: 1, oldLeaseAgeMs })
+  }
+
+  /** How large the partitions are. */
+  fill(bytesOf: (partition: number) => number): void {
+    this.#bytesOf = bytesOf
+  }
+
+  /** Owners and backups of all partitions. */
+  get copyCount(): number {
+    return this.state.partitions.reduce((sum, entry) => sum + copiesOf(entry).length, 0)
+  }
+
+  #memory(name: string): MemoryUse {
+    let usedBytes = 0
+    this.state.partitions.forEach((entry, partition) => {
+      if (copiesOf(entry).includes(name)) usedBytes += this.#bytesOf(partition)
+    })
+    return { usedBytes, roomBytes: Math.max(this.limit - usedBytes, 0) }
   }
 
   input(name: string, input: PlacementInput): void {

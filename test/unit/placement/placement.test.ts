@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { copiesOf } from '../../../lib/placement/copies.ts'
 import { leaseDefaults } from '../../../lib/placement/lease.ts'
 import { Cell } from './cell.ts'
 
 const { nodeLeaseMs, clockDriftRatio, wallLeapMs } = leaseDefaults
 const leaderLeaseMs = nodeLeaseMs * (1 + clockDriftRatio) + wallLeapMs
 
-function settled(names: readonly string[] = ['a', 'b', 'c']): Cell {
-  const cell = new Cell(names)
+function settled(names: readonly string[] = ['a', 'b', 'c'], minCopies = 1): Cell {
+  const cell = new Cell(names, 12, minCopies)
   cell.run(2_500)
   return cell
 }
@@ -98,25 +99,55 @@ describe('a member that is gone', () => {
 describe('members without memory to spare', () => {
   it('take no copies of a dead one, and take them once they have room again', () => {
     const cell = settled(['a', 'b', 'c', 'd'])
-    const copies = (name: string): number =>
-      cell.state.partitions.filter(({ owner, backups }) => owner === name || backups.includes(name)).length
-    const copyCount = (): number => copies('a') + copies('b') + copies('c') + copies('d')
     // Each holds 6 of 24 copies of 1,000 bytes.
-    let limit = 6_999
-    cell.memory = name => ({ usedBytes: copies(name) * 1_000, roomBytes: Math.max(limit - copies(name) * 1_000, 0) })
+    cell.fill(() => 1_000)
+    cell.limit = 6_000
     cell.run(200)
     cell.cut.add('d')
     cell.input('a', { kind: 'member', member: 'd', status: 'gone' })
     cell.run(leaderLeaseMs + 5_000)
     expect(cell.state.members.has('d')).toBe(false)
-    expect(copyCount()).toBe(18)
+    expect(cell.copyCount).toBe(18)
     expect(cell.state.partitions.every(({ owner }) => owner !== 'd')).toBe(true)
-    limit = 7_000
+    cell.limit = 7_000
     cell.run(2_000)
-    expect(copyCount()).toBe(21)
-    limit = 9_000
+    expect(cell.copyCount).toBe(21)
+    cell.limit = 9_000
     cell.run(2_000)
-    expect(copyCount()).toBe(24)
+    expect(cell.copyCount).toBe(24)
+  })
+
+  it('take what is far smaller than the mean, one after the other', () => {
+    const cell = settled()
+    cell.fill(partition => (partition === 0 ? 8_000 : 10))
+    cell.limit = 8_600
+    cell.run(200)
+    cell.cut.add('c')
+    cell.input('a', { kind: 'member', member: 'c', status: 'gone' })
+    cell.run(leaderLeaseMs + 5_000)
+    const single = cell.state.partitions.filter(entry => copiesOf(entry).length === 1)
+    expect(single.length).toBeLessThanOrEqual(1)
+  })
+
+  it('let one of them leave with one copy fewer of what it held', () => {
+    const cell = settled(['a', 'b', 'c', 'd'])
+    cell.fill(() => 1_000)
+    cell.limit = 6_000
+    cell.run(200)
+    cell.input('d', { kind: 'leave' })
+    for (let i = 0; i < 5_000 && cell.state.members.has('d'); i++) cell.run(1)
+    expect(cell.state.members.has('d')).toBe(false)
+    expect(cell.copyCount).toBe(18)
+  })
+
+  it('let none leave whose copies writes need', () => {
+    const cell = settled(['a', 'b', 'c', 'd'], 2)
+    cell.fill(() => 1_000)
+    cell.limit = 6_000
+    cell.run(200)
+    cell.input('d', { kind: 'leave' })
+    cell.run(5_000)
+    for (const entry of cell.state.partitions) expect(copiesOf(entry).length).toBeGreaterThanOrEqual(2)
   })
 })
 
@@ -167,12 +198,16 @@ describe('a member that was let go', () => {
   it('is told so at once, though it knows no leader any more', () => {
     const cell = settled()
     cell.input('c', { kind: 'leave' })
-    while (cell.owned('c') > 0) cell.run(1)
+    while (cell.state.partitions.some(entry => copiesOf(entry).includes('c'))) cell.run(1)
     cell.input('c', { kind: 'role', isLeader: false, leader: undefined, term: 1, oldLeaseAgeMs: undefined })
     for (let i = 0; i < 3_000 && cell.state.members.has('c'); i++) cell.run(1)
     cell.run(2)
     const told = cell.effects.filter(({ member, effect }) => member === 'c' && effect.kind === 'expelled')
     expect(told).toHaveLength(1)
+    // Its lease was taken back as it was told, or ran out before.
+    const endMs = cell.members.get('c')?.leaseEndMs ?? -Infinity
+    expect(endMs).toBeGreaterThan(cell.nowMs - 2 * nodeLeaseMs)
+    expect(endMs).toBeLessThanOrEqual(cell.nowMs)
   })
 })
 
